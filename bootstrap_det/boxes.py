@@ -1,0 +1,118 @@
+"""Boxes as float64 arrays of shape (n, 4): ``x1, y1, x2, y2`` on pixel edges.
+
+The width of a box is ``x2 - x1`` (no +1), the origin is the top left corner of the picture, and
+only this convention is used inside the package; other formats are converted at the border.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bootstrap_det._kernels import boxes as _kernels
+from bootstrap_det._validation import check_boxes, check_choice, check_float
+from bootstrap_det.exceptions import ParameterError
+
+OVERLAPS = {"iou": False, "min": True}
+
+
+def area(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Return the area of each box, shape (n,), in square pixels; 0 for inverted boxes."""
+    array = check_boxes(boxes)
+    sides = np.maximum(array[:, 2:] - array[:, :2], 0.0)
+    return np.asarray(sides[:, 0] * sides[:, 1])
+
+
+def overlap(
+    boxes: ArrayLike, others: ArrayLike, *, kind: str = "iou"
+) -> NDArray[np.float64]:
+    """Return the overlap of every box with every other box, shape (n, m), in [0, 1].
+
+    Parameters
+    ----------
+    boxes, others : array-like of shape (n, 4) and (m, 4)
+        Boxes, xyxy.
+    kind : {"iou", "min"}, default="iou"
+        Intersection over union, or intersection over the smaller of the two areas
+        (the rule of Dollar's toolbox, which also removes a part found inside a whole).
+        Where the denominator is zero the overlap is 0.
+    """
+    first, second = check_boxes(boxes), check_boxes(others, "others")
+    by_smaller = OVERLAPS[check_choice(kind, "kind", "overlap", OVERLAPS)]
+    out = np.zeros((len(first), len(second)))
+    _kernels.overlap_matrix(first, second, by_smaller, out)
+    return out
+
+
+def clip(boxes: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return boxes cut to a picture of ``size`` (height, width); boxes outside get no area."""
+    height, width = size
+    return np.clip(check_boxes(boxes), 0.0, np.array([width, height, width, height], float))
+
+
+def xywh_to_xyxy(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Return COCO's ``x, y, width, height`` as ``x1, y1, x2, y2``."""
+    array = check_boxes(boxes)
+    return np.concatenate([array[:, :2], array[:, :2] + array[:, 2:]], axis=1)
+
+
+def xyxy_to_xywh(boxes: ArrayLike) -> NDArray[np.float64]:
+    """Return ``x1, y1, x2, y2`` as COCO's ``x, y, width, height``."""
+    array = check_boxes(boxes)
+    return np.concatenate([array[:, :2], array[:, 2:] - array[:, :2]], axis=1)
+
+
+def score_order(boxes: ArrayLike, scores: ArrayLike) -> NDArray[np.intp]:
+    """Return the order of falling score; equal scores are ordered by x1, y1, x2, y2.
+
+    Nothing that follows this order depends on the order in which the boxes came in.
+    """
+    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
+    return np.lexsort((array[:, 3], array[:, 2], array[:, 1], array[:, 0], -values))
+
+
+def nms(
+    boxes: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5, kind: str = "iou"
+) -> NDArray[np.intp]:
+    """Return the indices of the boxes that greedy non-maximum suppression keeps.
+
+    Parameters
+    ----------
+    boxes : array-like of shape (n, 4)
+        Boxes, xyxy.
+    scores : array-like of shape (n,)
+        Scores of any sign; higher is better.
+    threshold : float, default=0.5
+        A box is dropped when its overlap with a kept box exceeds this.
+    kind : {"iou", "min"}, default="iou"
+        The overlap, see :func:`overlap`.
+
+    Returns
+    -------
+    ndarray of shape (n_kept,), intp
+        Indices into ``boxes``, by falling score, ties by coordinates.
+
+    Raises
+    ------
+    ParameterError
+        When scores are not finite or do not match the boxes.
+    """
+    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
+    _check_scores(array, values)
+    limit = check_float(threshold, "threshold", "nms", low=0.0, high=1.0)
+    by_smaller = OVERLAPS[check_choice(kind, "kind", "nms", OVERLAPS)]
+    order = score_order(array, values)
+    keep = np.zeros(len(order), dtype=np.bool_)
+    _kernels.greedy_nms(array[order], limit, by_smaller, keep)
+    return order[keep]
+
+
+def _check_scores(boxes: NDArray[Any], scores: NDArray[Any]) -> None:
+    if scores.shape != (len(boxes),):
+        raise ParameterError(
+            f"scores must have shape ({len(boxes)},), one for each box. Got {scores.shape} instead."
+        )
+    if not np.isfinite(scores).all() or not np.isfinite(boxes).all():
+        raise ParameterError("boxes and scores must be finite. Drop the NaN or infinite rows first.")
