@@ -1,0 +1,236 @@
+"""The window grid: from grid positions to boxes in the picture, and back.
+
+A window at (row, column) of a level covers the cells from there on; its *box* is where the
+object lies inside it, in picture pixels. These two functions and their inverse are the only place
+where the two coordinate systems meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import ArrayLike, NDArray
+
+from bootstrap_det._validation import check_boxes, check_size
+from bootstrap_det.channels import Channels
+from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.pyramid import LevelPlan
+
+
+@dataclass(frozen=True)
+class Window:
+    """The template's extent, and where the object lies in it.
+
+    Parameters
+    ----------
+    size : tuple of int
+        Height and width of the window in level pixels.
+    object_box : tuple of float or None, default=None
+        The object in window pixels, xyxy; it may be smaller than the window (context) or larger.
+        By default the whole window.
+    """
+
+    size: tuple[int, int]
+    object_box: tuple[float, float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        size = check_size(self.size, "size", "Window", low=4, high=4096)
+        box = self.object_box or (0.0, 0.0, float(size[1]), float(size[0]))
+        if len(box) != 4 or not box[0] < box[2] or not box[1] < box[3]:
+            raise ParameterError(
+                "The 'object_box' parameter of Window must be x1, y1, x2, y2 with x1 < x2 and "
+                f"y1 < y2. Got {box!r} instead."
+            )
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "object_box", tuple(float(v) for v in box))
+
+    @property
+    def object_xyxy(self) -> NDArray[np.float64]:
+        """The object's box in window pixels, shape (4,)."""
+        return np.array(self.object_box)
+
+    @property
+    def object_size(self) -> tuple[float, float]:
+        """Height and width of the object in level pixels."""
+        x1, y1, x2, y2 = self.object_xyxy
+        return float(y2 - y1), float(x2 - x1)
+
+
+def window_positions(
+    plan: LevelPlan, window: Window, channels: Channels
+) -> tuple[int, int]:
+    """Return how many rows and columns of windows fit into a level; (0, 0) when none does."""
+    grid = channels.grid_shape(plan.padded_size)
+    template = channels.grid_shape(window.size)
+    rows, columns = (side - extent + 1 for side, extent in zip(grid, template, strict=True))
+    return (rows, columns) if rows > 0 and columns > 0 else (0, 0)
+
+
+def windows_to_boxes(
+    plan: LevelPlan, window: Window, rows: ArrayLike, columns: ArrayLike
+) -> NDArray[np.float64]:
+    """Return the objects' boxes of windows at grid positions, shape (n, 4), picture pixels."""
+    corners = np.stack([columns, rows, columns, rows], axis=-1).astype(np.float64)
+    level_boxes = corners * plan.cell_size - plan.padding + window.object_xyxy
+    scale_y, scale_x = plan.scale
+    return np.asarray(level_boxes / np.array([scale_x, scale_y, scale_x, scale_y]))
+
+
+def boxes_to_windows(
+    plan: LevelPlan, window: Window, boxes: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the grid positions (rows, columns), as floats, whose objects share the boxes' centres.
+
+    The exact inverse of :func:`windows_to_boxes` for boxes of the window's own size.
+    """
+    array = check_boxes(boxes)
+    scale_y, scale_x = plan.scale
+    x1, y1, x2, y2 = window.object_xyxy
+    centre_x = (array[:, 0] + array[:, 2]) / 2 * scale_x
+    centre_y = (array[:, 1] + array[:, 3]) / 2 * scale_y
+    columns = (centre_x + plan.padding - (x1 + x2) / 2) / plan.cell_size
+    rows = (centre_y + plan.padding - (y1 + y2) / 2) / plan.cell_size
+    return rows, columns
+
+
+def gather_windows(
+    level_channels: NDArray[np.float32],
+    shape: tuple[int, int],
+    rows: NDArray[Any],
+    columns: NDArray[Any],
+) -> NDArray[np.float32]:
+    """Return the feature vectors of windows, shape (n, n_channels * height * width), float32.
+
+    ``shape`` is the template's extent on the grid; the order of the features is channel, row,
+    column, that of :class:`~bootstrap_det.classifiers.LinearModel`'s weights.
+    """
+    view = sliding_window_view(level_channels, shape, axis=(1, 2))
+    picked = view[:, rows, columns]  # (n_channels, n, height, width)
+    return np.ascontiguousarray(picked.transpose(1, 0, 2, 3)).reshape(len(rows), -1)
+
+
+@dataclass(frozen=True)
+class Reach:
+    """How well the best window of a pyramid matches each annotated box.
+
+    Attributes
+    ----------
+    overlap : ndarray of shape (n,), float64
+        Best intersection over union with any window of any level and template.
+    reachable : ndarray of shape (n,), bool
+        Whether that is at least the overlap asked for.
+    reasons : tuple of str
+        For each box why no window matches it, or an empty string.
+    """
+
+    overlap: NDArray[np.float64]
+    reachable: NDArray[np.bool_]
+    reasons: tuple[str, ...]
+
+
+def nearest_windows(
+    plans: Sequence[LevelPlan], window: Window, channels: Channels, boxes: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
+    """Return the best overlap of each box with any window, and (level, row, column) of it.
+
+    Boxes that no level can hold get an overlap of 0 and -1s.
+    """
+    array = check_boxes(boxes)
+    best = np.zeros(len(array))
+    where = np.full((len(array), 3), -1, dtype=np.intp)
+    for plan in plans:
+        limits = window_positions(plan, window, channels)
+        if not limits[0]:
+            continue
+        exact = boxes_to_windows(plan, window, array)
+        rows, columns = (
+            np.clip(np.rint(at), 0, limit - 1).astype(np.intp)
+            for at, limit in zip(exact, limits, strict=True)
+        )
+        overlap = _paired_iou(windows_to_boxes(plan, window, rows, columns), array)
+        better = overlap > best
+        best[better] = overlap[better]
+        where[better] = np.stack([np.full(len(rows), plan.index), rows, columns], axis=1)[better]
+    return best, where
+
+
+def check_reach(
+    plans: Sequence[LevelPlan],
+    window: Window,
+    channels: Channels,
+    boxes: ArrayLike,
+    *,
+    min_overlap: float = 0.5,
+) -> Reach:
+    """Return which annotated boxes a window can match, and why the others cannot be found.
+
+    Parameters
+    ----------
+    plans : sequence of LevelPlan
+        The levels of the picture that the boxes lie in.
+    window : Window
+        The template's extent.
+    channels : Channels
+        The features, for the grid.
+    boxes : array-like of shape (n, 4)
+        Annotated boxes, xyxy, picture pixels.
+    min_overlap : float, default=0.5
+        Intersection over union that counts as a match.
+    """
+    array = check_boxes(boxes)
+    overlap, _ = nearest_windows(plans, window, channels, array)
+    reachable = overlap >= min_overlap
+    reasons = tuple(
+        "" if ok else _why_unreachable(plans, window, box, best, min_overlap)
+        for ok, box, best in zip(reachable, array, overlap, strict=True)
+    )
+    return Reach(overlap, reachable, reasons)
+
+
+def _why_unreachable(
+    plans: Sequence[LevelPlan],
+    window: Window,
+    box: NDArray[np.float64],
+    best: float,
+    min_overlap: float,
+) -> str:
+    width, height = box[2] - box[0], box[3] - box[1]
+    size = f"{width:.0f}x{height:.0f} px"
+    end = f"best reachable overlap {best:.2f} < {min_overlap:g}"
+    if not plans:
+        return f"the picture is smaller than the {window.size[1]}x{window.size[0]} window; {end}"
+    ratio = (width / height) / (window.object_size[1] / window.object_size[0])
+    if min(ratio, 1 / ratio) < min_overlap:
+        template = window.object_size[1] / window.object_size[0]
+        return (
+            f"{size}, aspect {width / height:.2f} against {template:.2f} of the template; {end}; "
+            "change the window's shape or train a second template"
+        )
+    smallest = window.object_size[0] / plans[0].nominal_scale
+    if height < smallest:
+        return f"{size} is below the smallest window ({smallest:.0f} px high); {end}; " + (
+            "lower min_object_size"
+        )
+    largest = window.object_size[0] / plans[-1].nominal_scale
+    if height > largest:
+        return f"{size} is above the largest window ({largest:.0f} px high); {end}; " + (
+            "raise max_object_size or the padding"
+        )
+    return (
+        f"{size} lies too far outside the picture or between two window positions; {end}; raise "
+        "the padding or scales_per_octave, or take smaller cells"
+    )
+
+
+def _paired_iou(
+    boxes: NDArray[np.float64], others: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the intersection over union of each box with its partner, shape (n,)."""
+    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
+    shared = np.prod(np.maximum(sides, 0.0), axis=1)
+    total = sum(np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
+    return np.asarray(shared / (total - shared))
