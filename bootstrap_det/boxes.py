@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bootstrap_det._kernels import boxes as _kernels
-from bootstrap_det._validation import check_boxes, check_choice, check_float
+from bootstrap_det._validation import check_boxes, check_choice, check_float, check_int
 from bootstrap_det.exceptions import ParameterError
 
 OVERLAPS = {"iou": False, "min": True}
@@ -74,7 +74,12 @@ def score_order(boxes: ArrayLike, scores: ArrayLike) -> NDArray[np.intp]:
 
 
 def nms(
-    boxes: ArrayLike, scores: ArrayLike, *, threshold: float = 0.5, kind: str = "iou"
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    *,
+    threshold: float = 0.5,
+    kind: str = "iou",
+    max_kept: int | None = None,
 ) -> NDArray[np.intp]:
     """Return the indices of the boxes that greedy non-maximum suppression keeps.
 
@@ -88,6 +93,8 @@ def nms(
         A box is dropped when its overlap with a kept box exceeds this.
     kind : {"iou", "min"}, default="iou"
         The overlap, see :func:`overlap`.
+    max_kept : int or None, default=None
+        Stop after this many; they are the same as the first of all.
 
     Returns
     -------
@@ -104,9 +111,10 @@ def nms(
     limit = check_float(threshold, "threshold", "nms", low=0.0, high=1.0)
     by_smaller = OVERLAPS[check_choice(kind, "kind", "nms", OVERLAPS)]
     order = score_order(array, values)
-    keep = np.zeros(len(order), dtype=np.bool_)
-    _kernels.greedy_nms(array[order], limit, by_smaller, keep)
-    return order[keep]
+    room = len(order) if max_kept is None else check_int(max_kept, "max_kept", "nms", low=0)
+    kept = np.empty(min(room, len(order)), dtype=np.int64)
+    n_kept = _kernels.greedy_nms(array[order], limit, by_smaller, kept)
+    return order[kept[:n_kept]]
 
 
 def _check_scores(boxes: NDArray[Any], scores: NDArray[Any]) -> None:

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 from bootstrap_det._kernels import hog as _kernels
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.exceptions import ParameterError
-
-COLORS = ("grey", "rgb")
+from bootstrap_det.images import COLORS
 
 
 class Channels(Protocol):
@@ -49,7 +48,7 @@ class HOG:
 
     With ``channel_axis`` and ``transform_sqrt`` set alike, the output equals
     ``skimage.feature.hog(..., block_norm="L2-Hys", feature_vector=False)`` up to the order of
-    the axes; ``signed=True`` and a larger ``epsilon`` go beyond it.
+    the axes; ``signed``, ``interpolate`` and a larger ``epsilon`` go beyond it.
 
     Parameters
     ----------
@@ -62,6 +61,9 @@ class HOG:
     signed : bool, default=False
         Tell a step from dark to bright from one from bright to dark. Needs an even
         ``n_orientations``.
+    interpolate : bool, default=False
+        Share each pixel among its four nearest cells by distance, as Dalal & Triggs do, so that
+        a shift by a pixel changes little. ``skimage.feature.hog`` does not.
     gamma : bool, default=False
         Take the square root of the pixels first; they must not be negative.
     clip : float, default=0.2
@@ -96,6 +98,7 @@ class HOG:
         block_size: int = 2,
         n_orientations: int = 9,
         signed: bool = False,
+        interpolate: bool = False,
         gamma: bool = False,
         clip: float = 0.2,
         epsilon: float = 1e-5,
@@ -105,6 +108,7 @@ class HOG:
         self.block_size = check_int(block_size, "block_size", "HOG", low=1, high=8)
         self.n_orientations = check_int(n_orientations, "n_orientations", "HOG", low=1, high=64)
         self.signed = check_bool(signed, "signed", "HOG")
+        self.interpolate = check_bool(interpolate, "interpolate", "HOG")
         self.gamma = check_bool(gamma, "gamma", "HOG")
         self.clip = check_float(clip, "clip", "HOG", low=1e-3, high=1.0)
         self.epsilon = check_float(epsilon, "epsilon", "HOG", low=1e-12, high=1e3)
@@ -118,8 +122,7 @@ class HOG:
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
-        names = ("cell_size", "block_size", "n_orientations", "signed", "gamma", "clip")
-        return {name: getattr(self, name) for name in (*names, "epsilon", "color")}
+        return {name: getattr(self, name) for name in HOG.__init__.__kwdefaults__}
 
     @property
     def n_channels(self) -> int:
@@ -157,7 +160,8 @@ class HOG:
         out = np.empty((self.n_channels, rows, columns), np.float32)
         if rows and columns:
             cells = np.empty(self._cells_shape(rows, columns), np.float32)
-            _kernels.cell_histograms(pixels, self.cell_size, self._boundaries, self.signed, cells)
+            fill = _kernels.interpolated_histograms if self.interpolate else _kernels.cell_histograms
+            fill(pixels, self.cell_size, self._boundaries, self.signed, cells)
             epsilon, clip = np.float32(self.epsilon), np.float32(self.clip)
             _kernels.normalise_blocks(cells, self.block_size, epsilon, clip, out)
         return out

@@ -7,9 +7,9 @@ time, so that memory holds one of them, whatever their number.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
@@ -56,6 +56,18 @@ class LevelPlan:
     def nominal_scale(self) -> float:
         """Geometric mean of the two factors."""
         return math.sqrt(self.scale[0] * self.scale[1])
+
+
+class Extent(Protocol):
+    """What the pyramid needs to know of a template's window."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the window in level pixels."""
+
+    @property
+    def object_size(self) -> tuple[float, float]:
+        """Height and width of the object in it, in level pixels."""
 
 
 class Pyramid:
@@ -112,27 +124,27 @@ class Pyramid:
         return above and below
 
     def plan(
-        self, size: tuple[int, int], channels: Channels, object_heights: list[float]
+        self, size: tuple[int, int], channels: Channels, windows: Sequence[Extent]
     ) -> list[LevelPlan]:
         """Return the levels of a picture of ``size`` (height, width), largest first.
 
-        ``object_heights`` are the heights of the objects in the templates, in level pixels. A
-        level too small to hold one grid position is left out; so is all that follows it.
+        The smallest level is the last that still holds one of the windows.
 
         Raises
         ------
         ParameterError
             When the largest level would exceed ``MAX_LEVEL_PIXELS``.
         """
-        smallest = self.min_object_size or min(object_heights)
+        heights = [window.object_size[0] for window in windows]
+        smallest = self.min_object_size or min(heights)
         largest = self.max_object_size or math.inf
-        first = max(object_heights) / smallest
+        first = max(heights) / smallest
         levels: list[LevelPlan] = []
         while True:
             factor = first * 2.0 ** (-len(levels) / self.scales_per_octave)
             level = self._level(len(levels), size, factor, channels.cell_size)
-            too_large = min(object_heights) / factor > largest * (1 + 1e-6)
-            if too_large or min(level.size) < 1 or min(channels.grid_shape(level.padded_size)) < 1:
+            too_large = min(heights) / factor > largest * (1 + 1e-6)
+            if too_large or not any(_holds(level, window, channels) for window in windows):
                 return levels
             _check_level_pixels(level, size, smallest)
             levels.append(level)
@@ -167,6 +179,12 @@ def iter_levels(
 
 def _check_object_size(value: float | None, name: str) -> float | None:
     return None if value is None else check_float(value, name, "Pyramid", low=1.0, high=1e5)
+
+
+def _holds(level: LevelPlan, window: Extent, channels: Channels) -> bool:
+    """Return whether at least one window fits into a level."""
+    grid, template = channels.grid_shape(level.padded_size), channels.grid_shape(window.size)
+    return min(level.size) > 0 and grid[0] >= template[0] and grid[1] >= template[1]
 
 
 def _check_level_pixels(level: LevelPlan, size: tuple[int, int], smallest: float) -> None:

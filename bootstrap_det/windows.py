@@ -110,7 +110,8 @@ def gather_windows(
     """
     view = sliding_window_view(level_channels, shape, axis=(1, 2))
     picked = view[:, rows, columns]  # (n_channels, n, height, width)
-    return np.ascontiguousarray(picked.transpose(1, 0, 2, 3)).reshape(len(rows), -1)
+    n_features = len(level_channels) * shape[0] * shape[1]
+    return np.ascontiguousarray(picked.transpose(1, 0, 2, 3)).reshape(len(rows), n_features)
 
 
 @dataclass(frozen=True)

@@ -66,6 +66,17 @@ def _row_bins(gradient_x, gradient_y, boundaries, signed, magnitude, bins):
 
 
 @njit(cache=True, nogil=True)
+def _orient_row(image, row, boundaries, signed, scratch, magnitude, bins):
+    """Fill gradient magnitude and orientation bin of one row; ``scratch`` is (4, width)."""
+    gradient_x, gradient_y = scratch[0], scratch[1]
+    if image.shape[2] == 1:
+        _row_gradient(image, row, 0, gradient_x, gradient_y)
+    else:
+        _row_strongest_gradient(image, row, scratch[2:], gradient_x, gradient_y)
+    _row_bins(gradient_x, gradient_y, boundaries, signed, magnitude, bins)
+
+
+@njit(cache=True, nogil=True)
 def cell_histograms(image, cell_size, boundaries, signed, out):
     """Fill ``out`` (n_bins, n_cell_rows, n_cell_columns) with mean gradient magnitudes.
 
@@ -74,25 +85,57 @@ def cell_histograms(image, cell_size, boundaries, signed, out):
     a cell at the right and at the bottom take part in gradients only.
     """
     _, cell_rows, cell_columns = out.shape
-    width = image.shape[1]
-    gradient_x = np.empty(width, np.float32)
-    gradient_y = np.empty(width, np.float32)
-    scratch = np.empty((2, width), np.float32)
-    magnitude = np.empty(width, np.float32)
-    bins = np.empty(width, np.int32)
-    per_pixel = np.float32(1.0 / (cell_size * cell_size))
+    scratch = np.empty((4, image.shape[1]), np.float32)
+    magnitude = np.empty(image.shape[1], np.float32)
+    bins = np.empty(image.shape[1], np.int32)
     out[:] = 0.0
     for row in range(cell_rows * cell_size):
-        if image.shape[2] == 1:
-            _row_gradient(image, row, 0, gradient_x, gradient_y)
-        else:
-            _row_strongest_gradient(image, row, scratch, gradient_x, gradient_y)
-        _row_bins(gradient_x, gradient_y, boundaries, signed, magnitude, bins)
+        _orient_row(image, row, boundaries, signed, scratch, magnitude, bins)
         cell_row = row // cell_size
         for column in range(cell_columns):
             for x in range(column * cell_size, (column + 1) * cell_size):
                 out[bins[x], cell_row, column] += magnitude[x]
-    out *= per_pixel
+    out *= np.float32(1.0 / (cell_size * cell_size))
+
+
+@njit(cache=True, nogil=True)
+def interpolated_histograms(image, cell_size, boundaries, signed, out):
+    """Fill ``out`` like :func:`cell_histograms`, each pixel shared by its four nearest cells.
+
+    A pixel's share of a cell falls linearly with its distance from the cell's centre; shares of
+    cells outside ``out`` are lost. A row is first shared among columns, then as a whole between
+    two rows of cells.
+    """
+    n_bins, cell_rows, cell_columns = out.shape
+    half = cell_size // 2
+    n_rows = min(image.shape[0], cell_rows * cell_size + half)
+    n_columns = min(image.shape[1], cell_columns * cell_size + half)
+    scratch = np.empty((4, image.shape[1]), np.float32)
+    magnitude = np.empty(image.shape[1], np.float32)
+    bins = np.empty(image.shape[1], np.int32)
+    # A spare column on each side takes the shares of cells outside.
+    histogram = np.empty((n_bins, cell_columns + 2), np.float32)
+    out[:] = 0.0
+    for row in range(n_rows):
+        _orient_row(image, row, boundaries, signed, scratch, magnitude, bins)
+        histogram[:] = 0.0
+        for x in range(n_columns):
+            position = (x + 0.5) / cell_size + 0.5
+            left = int(position)
+            right_share = np.float32(position - left) * magnitude[x]
+            histogram[bins[x], left] += magnitude[x] - right_share
+            histogram[bins[x], left + 1] += right_share
+        position = (row + 0.5) / cell_size + 0.5
+        lower = int(position)
+        lower_share = np.float32(position - lower)
+        for b in range(n_bins):
+            if lower >= 1:
+                for x in range(cell_columns):
+                    out[b, lower - 1, x] += histogram[b, x + 1] * (np.float32(1.0) - lower_share)
+            if lower < cell_rows:
+                for x in range(cell_columns):
+                    out[b, lower, x] += histogram[b, x + 1] * lower_share
+    out *= np.float32(1.0 / (cell_size * cell_size))
 
 
 @njit(cache=True, nogil=True)

@@ -1,0 +1,428 @@
+"""COCO JSON, the package's own format for annotations.
+
+Boxes are converted here and nowhere else: COCO's ``[x, y, width, height]`` outside, ``xyxy``
+inside. Nothing is clipped and nothing is dropped unless the caller asks for it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+import numpy as np
+
+from bootstrap_det._files import write_json
+from bootstrap_det._validation import check_bool
+from bootstrap_det.boxes import xyxy_to_xywh
+from bootstrap_det.data.dataset import MAX_ID, MAX_SIDE, Dataset, Picture, Skipped
+from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.images import image_size
+
+_Add = Callable[[dict[str, Any], str], None]
+_LISTS = ("images", "annotations", "categories")
+_BORDER_TOLERANCE = 0.01  # px; x + width may miss the border by rounding
+_OUT = "Correct it, or drop such items with `skip_bad=True`."
+
+
+def read_coco(
+    annotations: str | os.PathLike[str],
+    images_dir: str | os.PathLike[str] | None = None,
+    *,
+    name: str | None = None,
+    box_key: str = "bbox",
+    skip_bad: bool = False,
+) -> Dataset:
+    """Return the pictures and boxes of a COCO annotation file.
+
+    Parameters
+    ----------
+    annotations : str or path-like
+        The JSON file, with ``images``, ``annotations`` and ``categories``.
+    images_dir : str or path-like, optional
+        Where the pictures lie. By default the folder ``images`` beside the JSON file when there
+        is one, else the folder of the JSON file.
+    name : str, optional
+        Name of the data set, by default that of the file.
+    box_key : str, default="bbox"
+        Which field of an annotation holds its box, as x, y, width, height in pixels.
+    skip_bad : bool, default=False
+        Leave out pictures and boxes that cannot be used, and list them in ``skipped``, instead of
+        raising for the first. Of duplicates the first is kept. The boxes of a picture that is
+        left out go with it, counted in one entry. Missing keys and wrong types are always errors.
+
+    Returns
+    -------
+    Dataset
+        Pictures in the order of the file. ``ignore`` and ``iscrowd`` of 1 are kept as flags. A
+        box that runs past the border is kept as it is, and counted in ``notes``. Pictures are not
+        decoded; where ``width`` or ``height`` is missing, the file's header is read.
+
+    Raises
+    ------
+    DataError
+        When the file cannot be read or a key is missing; and, unless ``skip_bad``, for
+        an annotation of an unknown picture or category, an id or file name that occurs twice, a
+        picture that is missing or outside ``images_dir``, and a box that is not four finite
+        numbers, has no area, or lies entirely outside the picture.
+    ParameterError
+        When a parameter is of the wrong type.
+    """
+    skip_bad = check_bool(skip_bad, "skip_bad", "read_coco")
+    if not isinstance(box_key, str):
+        raise ParameterError(
+            f"The 'box_key' parameter of read_coco must be a str. Got {box_key!r} instead."
+        )
+    path = Path(annotations)
+    reader = _Reader(path, _find_images(path, images_dir), box_key, skip_bad)
+    return reader.read(_read_document(path), path.stem if name is None else name)
+
+
+def write_coco(dataset: Dataset, path: str | os.PathLike[str]) -> None:
+    """Write the annotations of a data set as COCO JSON, whole or not at all.
+
+    Categories are numbered from 1 in the order of ``dataset.categories``; pictures keep their ids
+    and are written by name. The pictures themselves are not copied.
+
+    Raises
+    ------
+    DataError
+        When the data set holds crops, which COCO has no place for, or two pictures of one name,
+        when the size of a picture is not known and cannot be read, or the file cannot be written.
+    """
+    target = Path(path)
+    if dataset.crops is not None:
+        raise DataError(
+            f"{target}: COCO JSON cannot hold the crops of {dataset.name!r}. "
+            "Write the pictures alone, with `dataclasses.replace(dataset, crops=None)`."
+        )
+    names = Counter(picture.name for picture in dataset.pictures)
+    twice = [name for name, count in names.items() if count > 1]
+    if twice:
+        raise DataError(
+            f"{target}: {names[twice[0]]} pictures of {dataset.name!r} are called {twice[0]!r}. "
+            "Give each a name of its own."
+        )
+    category_ids = {label: index for index, label in enumerate(dataset.categories, start=1)}
+    document = {
+        "images": [_image_entry(picture) for picture in dataset.pictures],
+        "annotations": _annotation_entries(dataset, category_ids),
+        "categories": [{"id": index, "name": label} for label, index in category_ids.items()],
+    }
+    write_json(target, document)
+
+
+class _Bad(Exception):
+    """An item that cannot be used; it is raised as DataError or recorded, as the caller chose."""
+
+
+class _Reader:
+    """The state of one reading: what was seen, kept and dropped so far."""
+
+    def __init__(self, path: Path, folder: Path, box_key: str, skip_bad: bool) -> None:
+        self.path = path
+        self.folder = folder
+        self.box_key = box_key
+        self.skip_bad = skip_bad
+        self.skipped: list[Skipped] = []
+        self.pictures: dict[int, _Entry] = {}
+        self.dropped: Counter[int] = Counter()  # boxes of each picture that was left out
+        self.categories: dict[int, str] = {}
+        self.annotation_ids: set[int] = set()
+        self.file_names: set[str] = set()
+        self.n_past_border = 0
+
+    def read(self, document: dict[str, Any], name: str) -> Dataset:
+        lists = {key: self._list(document, key) for key in _LISTS}
+        self._each(lists["categories"], "category", self._add_category)
+        self._each(lists["images"], "image", self._add_image)
+        self._each(lists["annotations"], "annotation", self._add_annotation)
+        self._record_dropped()
+        return Dataset(
+            name,
+            tuple(entry.picture() for entry in self.pictures.values()),
+            categories=tuple(self.categories.values()),
+            skipped=tuple(self.skipped),
+            notes=self._notes(),
+        )
+
+    def _each(self, items: list[Any], kind: str, add: _Add) -> None:
+        for index, item in enumerate(items):
+            where = f"{kind} {index} of the list"
+            if not isinstance(item, dict):
+                raise self._malformed(f"{where} is {_shown(item)}", "an object")
+            where = f"{kind} {self._id(item, 'id', where)}"
+            try:
+                add(item, where)
+            except _Bad as bad:
+                self._refuse(f"{where} {bad}")
+
+    def _refuse(self, reason: str) -> None:
+        if not self.skip_bad:
+            raise DataError(f"{self.path}: {reason}. {_OUT}")
+        self.skipped.append(Skipped(str(self.path), f"{reason}."))
+
+    def _add_category(self, item: dict[str, Any], where: str) -> None:
+        label = self._text(item, "name", where)
+        # Two categories of one name could not be told apart in the results.
+        if item["id"] in self.categories or label in self.categories.values():
+            raise DataError(
+                f"{self.path}: {where} ({label!r}) has an id or a name that occurs twice. "
+                "Number and name the categories differently."
+            )
+        self.categories[item["id"]] = label
+
+    def _add_image(self, item: dict[str, Any], where: str) -> None:
+        file_name = self._text(item, "file_name", where)
+        stated = self._side(item, "height", where), self._side(item, "width", where)
+        if item["id"] in self.pictures or item["id"] in self.dropped:
+            raise _Bad(f"({file_name!r}) has an id that occurs twice")
+        try:
+            path = self._locate(file_name)
+            size = _known_size(stated, path)
+        except _Bad:
+            self.dropped[item["id"]] = 0
+            raise
+        self.pictures[item["id"]] = _Entry(item["id"], file_name, path, size)
+
+    def _locate(self, file_name: str) -> Path:
+        normal = os.path.normpath(file_name)
+        windows = PureWindowsPath(file_name)
+        if PurePosixPath(file_name).is_absolute() or windows.drive or windows.root:
+            raise _Bad(f"has the absolute file_name {file_name!r}; it must be relative")
+        if normal.split(os.sep)[0] == ".." or ".." in windows.parts[:1]:
+            raise _Bad(f"has the file_name {file_name!r}, which leads out of {self.folder}")
+        if normal in self.file_names:
+            raise _Bad(f"has the file_name {file_name!r}, which occurs twice")
+        if not os.path.isfile(self.folder / file_name):  # unlike Path.is_file, it never raises
+            raise _Bad(f"has the file_name {file_name!r}, which is not a file in {self.folder}")
+        self.file_names.add(normal)
+        return self.folder / file_name
+
+    def _add_annotation(self, item: dict[str, Any], where: str) -> None:
+        image_id = self._id(item, "image_id", where)
+        category_id = self._id(item, "category_id", where)
+        ignore, crowd = self._flag(item, "ignore", where), self._flag(item, "iscrowd", where)
+        values = self._value(item, self.box_key, where)
+        if image_id in self.dropped:
+            self.dropped[image_id] += 1
+            return
+        if item["id"] in self.annotation_ids:
+            raise _Bad("has an id that occurs twice")
+        if image_id not in self.pictures:
+            raise _Bad(f"has the image_id {image_id}, which no image has")
+        if category_id not in self.categories:
+            raise _Bad(f"has the category_id {category_id}, which no category has")
+        entry = self.pictures[image_id]
+        box = self._box(values, entry)
+        self.annotation_ids.add(item["id"])
+        entry.add(box, self.categories[category_id], ignore, crowd)
+
+    def _box(self, values: Any, entry: _Entry) -> tuple[float, float, float, float]:
+        said = f"has the {self.box_key} {_shown(values)} (x, y, width, height)"
+        if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
+            raise _Bad(f"{said}, which is not 4 finite numbers")
+        x1, y1, width, height = map(float, values)
+        x2, y2 = x1 + width, y1 + height
+        if not (math.isfinite(x2) and math.isfinite(y2) and x2 > x1 and y2 > y1):
+            raise _Bad(f"{said}, whose width and height are not both positive and finite")
+        rows, columns = entry.size
+        if x2 <= 0 or y2 <= 0 or x1 >= columns or y1 >= rows:
+            raise _Bad(
+                f"{said}, which lies entirely outside its picture {entry.name!r} "
+                f"of {columns} x {rows} pixels (width x height)"
+            )
+        beyond = max(-x1, -y1, x2 - columns, y2 - rows)
+        self.n_past_border += beyond > _BORDER_TOLERANCE
+        return x1, y1, x2, y2
+
+    def _record_dropped(self) -> None:
+        for image_id, count in self.dropped.items():
+            if count:
+                reason = f"{_count(count, 'box', 'boxes')} of image {image_id}, which was left out."
+                self.skipped.append(Skipped(str(self.path), reason))
+
+    def _notes(self) -> tuple[str, ...]:
+        if not self.n_past_border:
+            return ()
+        said = _count(
+            self.n_past_border,
+            "box runs past the border of its picture and is",
+            "boxes run past the border of their pictures and are",
+        )
+        return (f"{self.path.name}: {said} kept as annotated.",)
+
+    def _list(self, document: dict[str, Any], key: str) -> list[Any]:
+        value = self._value(document, key, "the file")
+        if not isinstance(value, list):
+            raise self._malformed(f"{key!r} is {_shown(value)}", "a list")
+        return value
+
+    def _value(self, item: dict[str, Any], key: str, where: str) -> Any:
+        if key not in item:
+            raise DataError(
+                f"{self.path}: {where} has no {key!r}. Give a COCO detection file; the field "
+                "with the boxes is chosen by `box_key`."
+            )
+        return item[key]
+
+    def _id(self, item: dict[str, Any], key: str, where: str) -> int:
+        value = self._value(item, key, where)
+        if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_ID:
+            raise self._malformed(f"{where} has the {key} {_shown(value)}", "an int of 64 bits")
+        return value
+
+    def _text(self, item: dict[str, Any], key: str, where: str) -> str:
+        value = self._value(item, key, where)
+        # numpy would cut null characters off the end of a label.
+        if not isinstance(value, str) or not value or "\0" in value:
+            wanted = "a text, not empty and without null characters"
+            raise self._malformed(f"{where} has the {key} {_shown(value)}", wanted)
+        return value
+
+    def _flag(self, item: dict[str, Any], key: str, where: str) -> bool:
+        value = item.get(key, 0)
+        if not isinstance(value, int | float) or value not in (0, 1):
+            raise self._malformed(f"{where} has the {key} {_shown(value)}", "0 or 1")
+        return bool(value)
+
+    def _side(self, item: dict[str, Any], key: str, where: str) -> int | None:
+        value = item.get(key)
+        if value is None:
+            return None
+        is_int = isinstance(value, int) and not isinstance(value, bool)
+        if not is_int or not 1 <= value <= MAX_SIDE:
+            raise self._malformed(f"{where} has the {key} {_shown(value)}", "a positive int")
+        return int(value)
+
+    def _malformed(self, said: str, wanted: str) -> DataError:
+        return DataError(f"{self.path}: {said}; it must be {wanted}. Correct the file.")
+
+
+class _Entry:
+    """A picture whose boxes are being collected."""
+
+    def __init__(self, image_id: int, name: str, path: Path, size: tuple[int, int]) -> None:
+        self.image_id = image_id
+        self.name = name
+        self.path = path
+        self.size = size
+        self.boxes: list[tuple[float, float, float, float]] = []
+        self.labels: list[str] = []
+        self.ignore: list[bool] = []
+        self.crowd: list[bool] = []
+
+    def add(
+        self, box: tuple[float, float, float, float], label: str, ignore: bool, crowd: bool
+    ) -> None:
+        self.boxes.append(box)
+        self.labels.append(label)
+        self.ignore.append(ignore)
+        self.crowd.append(crowd)
+
+    def picture(self) -> Picture:
+        return Picture(
+            self.image_id,
+            self.name,
+            np.array(self.boxes, dtype=np.float64),
+            np.array(self.labels, dtype=np.str_),
+            np.array(self.ignore, dtype=np.bool_),
+            np.array(self.crowd, dtype=np.bool_),
+            path=self.path,
+            size=self.size,
+        )
+
+
+def _read_document(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_bytes().decode("utf-8-sig"))
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file. Give the COCO annotation file.") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: is a folder. Give the COCO annotation file in it.") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}). Check the file.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path}: is not JSON ({error}). Give a COCO annotation file.") from None
+    if not isinstance(document, dict):
+        raise DataError(
+            f"{path}: is JSON, but {_shown(document)} and not an object with {', '.join(_LISTS)}. "
+            "Give the annotations, not results."
+        )
+    return document
+
+
+def _find_images(path: Path, images_dir: str | os.PathLike[str] | None) -> Path:
+    if images_dir is None:
+        beside = path.parent / "images"
+        return beside if beside.is_dir() else path.parent
+    folder = Path(images_dir)
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder. Give the folder of the pictures of {path}.")
+    return folder
+
+
+def _known_size(stated: tuple[int | None, int | None], path: Path) -> tuple[int, int]:
+    height, width = stated
+    if height is not None and width is not None:
+        return height, width
+    try:
+        return image_size(path)
+    except DataError as error:
+        why = str(error).rstrip(".")
+        raise _Bad(f"has no width or height, and its file gives none: {why}") from None
+
+
+def _is_number(value: Any) -> bool:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an int beyond the floats
+        return False
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        text = repr(value)
+    except (ValueError, RecursionError):  # thousands of digits, or of nested lists
+        return "something huge"
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _image_entry(picture: Picture) -> dict[str, Any]:
+    size = picture.size
+    if size is None:
+        assert picture.path is not None  # a picture without a path knows its size
+        size = image_size(picture.path)
+    return {
+        "id": picture.image_id,
+        "file_name": picture.name,
+        "width": size[1],
+        "height": size[0],
+    }
+
+
+def _annotation_entries(dataset: Dataset, category_ids: dict[str, int]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    for picture in dataset.pictures:
+        for index, box in enumerate(xyxy_to_xywh(picture.boxes).tolist()):
+            entry = {
+                "id": len(entries) + 1,
+                "image_id": picture.image_id,
+                "category_id": category_ids[str(picture.labels[index])],
+                "bbox": box,
+                "area": box[2] * box[3],
+                "ignore": int(picture.ignore[index]),
+                "iscrowd": int(picture.crowd[index]),
+            }
+            entries.append(entry)
+    return entries

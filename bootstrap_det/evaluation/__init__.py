@@ -1,0 +1,40 @@
+"""How good a detector is: matching to the truth, and the measures that follow from it."""
+
+from __future__ import annotations
+
+from bootstrap_det.evaluation.coco_engine import (
+    GroundTruth,
+    Predictions,
+    PredictionsLike,
+    match,
+)
+from bootstrap_det.evaluation.curves import (
+    Matches,
+    WindowMissRate,
+    average_precision,
+    false_positives_per_image,
+    log_average_miss_rate,
+    miss_rate_at_fppw,
+    precision_recall,
+    recall_at_false_positives,
+    recall_at_fppi,
+)
+from bootstrap_det.evaluation.measure import Evaluation, evaluate
+
+__all__ = [
+    "Evaluation",
+    "GroundTruth",
+    "Matches",
+    "Predictions",
+    "PredictionsLike",
+    "WindowMissRate",
+    "average_precision",
+    "evaluate",
+    "false_positives_per_image",
+    "log_average_miss_rate",
+    "match",
+    "miss_rate_at_fppw",
+    "precision_recall",
+    "recall_at_false_positives",
+    "recall_at_fppi",
+]

@@ -1,0 +1,187 @@
+"""Negatives out of one picture: random windows for round 0, false positives from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bootstrap_det import boxes as box_ops
+from bootstrap_det.channels import Channels
+from bootstrap_det.detector import Detector, window_identities
+from bootstrap_det.pyramid import LevelPlan, iter_levels, make_level
+from bootstrap_det.windows import Window, gather_windows, window_positions, windows_to_boxes
+
+MAX_OBJECT_OVERLAP = 0.3  # a window that overlaps an object more than this is no negative
+DEDUPLICATION_OVERLAP = 0.5  # of two mined windows that overlap more, the harder one stays
+
+
+@dataclass(frozen=True)
+class Forbidden:
+    """Where a picture must not be mined: its objects, and regions that say nothing.
+
+    Attributes
+    ----------
+    objects : ndarray of shape (n, 4), float64
+        Windows overlapping one of these by more than 0.3 (IoU) are no negatives.
+    regions : ndarray of shape (m, 4), float64
+        Ignored objects and crowds: no window may lie in one by more than 0.3 of its own area.
+    """
+
+    objects: NDArray[np.float64]
+    regions: NDArray[np.float64]
+
+    def allows(self, boxes: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return for each box, shape (n, 4), whether it may be a negative."""
+        allowed = np.ones(len(boxes), dtype=bool)
+        for kind, forbidden in (("iou", self.objects), ("min", self.regions)):
+            if len(forbidden) and len(boxes):
+                overlap = box_ops.overlap(boxes, forbidden, kind=kind)
+                allowed &= (overlap <= MAX_OBJECT_OVERLAP).all(axis=1)
+        return allowed
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Some windows of one picture, a row each in all four arrays.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, n_features), float32
+        Feature vectors.
+    identities : ndarray of shape (n, 4), int64
+        Level, row, column, template.
+    boxes : ndarray of shape (n, 4), float64
+        Where they are, xyxy, picture pixels.
+    scores : ndarray of shape (n,), float64
+        Decision values; 0 where there was no model yet.
+    """
+
+    features: NDArray[np.float32]
+    identities: NDArray[np.int64]
+    boxes: NDArray[np.float64]
+    scores: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls, n_features: int) -> Windows:
+        """Return no windows, of the right shapes."""
+        return cls(
+            np.empty((0, n_features), np.float32),
+            np.empty((0, 4), np.int64),
+            np.empty((0, 4)),
+            np.empty(0),
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Windows]) -> Windows:
+        """Return the windows of all parts, in their order."""
+        return cls(
+            np.concatenate([part.features for part in parts]),
+            np.concatenate([part.identities for part in parts]),
+            np.concatenate([part.boxes for part in parts]),
+            np.concatenate([part.scores for part in parts]),
+        )
+
+
+@dataclass(frozen=True)
+class Harvest:
+    """What one picture gave.
+
+    Attributes
+    ----------
+    windows : Windows
+        Negatives, hardest first.
+    n_windows : int
+        Windows scanned, or drawn from.
+    n_false_positives : int
+        Detections with a score of at least 0.
+    capped : bool
+        Whether the cap per picture was reached.
+    """
+
+    windows: Windows
+    n_windows: int
+    n_false_positives: int = 0
+    capped: bool = False
+
+
+def harvest_false_positives(
+    detector: Detector,
+    image: NDArray[Any],
+    forbidden: Forbidden,
+    *,
+    threshold: float,
+    limit: int,
+) -> Harvest:
+    """Return the hardest negatives of a picture, deduplicated, at most ``limit`` of them.
+
+    The picture is scanned without keeping any features; those of the few windows that remain
+    are computed once more. That costs a part of a scan, and memory stays that of one level.
+    """
+    pixels = detector.prepare(image)
+    found = detector.scan(pixels, threshold=threshold)
+    # Objects go first: suppression must not let an object take its neighbours along.
+    allowed = np.flatnonzero(forbidden.allows(found.boxes))
+    boxes, scores = found.boxes[allowed], found.scores[allowed]
+    false = scores >= 0.0
+    n_false = len(box_ops.nms(boxes[false], scores[false], threshold=detector.nms_threshold))
+    keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
+    windows = Windows(
+        features_of(detector, pixels, found.windows[allowed][keep]),
+        found.windows[allowed][keep],
+        boxes[keep],
+        scores[keep],
+    )
+    return Harvest(windows, found.n_windows, n_false, len(keep) == limit)
+
+
+def features_of(
+    detector: Detector, pixels: NDArray[Any], identities: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Return the features of windows (level, row, column, template) of one template's shape."""
+    template = detector.templates[int(identities[0, 3]) if len(identities) else 0]
+    out = np.empty((len(identities), template.model.weights.size), np.float32)
+    wanted = [plan for plan in detector.plan(pixels.shape[:2]) if plan.index in identities[:, 0]]
+    for plan, values in iter_levels(pixels, wanted, detector.channels):
+        here = identities[:, 0] == plan.index
+        rows, columns = identities[here, 1], identities[here, 2]
+        out[here] = gather_windows(values, template.model.shape, rows, columns)
+    return out
+
+
+def harvest_random(
+    image: NDArray[Any],
+    plans: Sequence[LevelPlan],
+    window: Window,
+    channels: Channels,
+    forbidden: Forbidden,
+    *,
+    limit: int,
+    rng: np.random.Generator,
+) -> Harvest:
+    """Return up to ``limit`` random windows of a picture, every window equally likely."""
+    extents = [window_positions(plan, window, channels) for plan in plans]
+    ends = np.cumsum([rows * columns for rows, columns in extents], dtype=np.int64)
+    n_windows = int(ends[-1]) if len(ends) else 0
+    drawn = np.sort(rng.choice(n_windows, min(limit, n_windows), replace=False))
+    level_of = np.searchsorted(ends, drawn, side="right")
+    shape = channels.grid_shape(window.size)
+    parts = [Windows.empty(channels.n_channels * shape[0] * shape[1])]
+    for index in np.unique(level_of):
+        n_rows, n_columns = extents[index]
+        here = drawn[level_of == index] - (ends[index] - n_rows * n_columns)
+        rows, columns = np.divmod(here, n_columns)
+        boxes = windows_to_boxes(plans[index], window, rows, columns)
+        allowed = forbidden.allows(boxes)
+        rows, columns = rows[allowed], columns[allowed]
+        values = channels.compute(make_level(image, plans[index]))
+        features = gather_windows(values, shape, rows, columns)
+        identities = window_identities(int(index), rows, columns, 0)
+        parts.append(Windows(features, identities, boxes[allowed], np.zeros(len(rows))))
+    return Harvest(Windows.concatenate(parts), n_windows)

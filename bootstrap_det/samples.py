@@ -1,0 +1,192 @@
+"""Training windows as feature vectors: positives with jitter, and random negatives."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bootstrap_det._validation import check_bool, check_float, check_int
+from bootstrap_det.channels import Channels
+from bootstrap_det.windows import Window, gather_windows
+
+
+@dataclass(frozen=True)
+class Jitter:
+    """Random changes of a positive: what the object may look like next time.
+
+    Parameters
+    ----------
+    n_copies : int, default=1
+        Changed copies of every positive, beside the unchanged one.
+    mirror : bool, default=True
+        Add the mirror image of every positive and of every copy.
+    shift : float, default=0.03
+        Largest shift, as a share of the object's height.
+    scale : float, default=0.05
+        Largest change of size, as a share.
+    rotation : float, default=6.0
+        Largest rotation in degrees.
+    gain : float, default=0.2
+        Largest change of contrast, as a share.
+    """
+
+    n_copies: int = 1
+    mirror: bool = True
+    shift: float = 0.03
+    scale: float = 0.05
+    rotation: float = 6.0
+    gain: float = 0.2
+
+    def __post_init__(self) -> None:
+        check_int(self.n_copies, "n_copies", "Jitter", low=0, high=1000)
+        check_bool(self.mirror, "mirror", "Jitter")
+        for name, high in (("shift", 1.0), ("scale", 0.9), ("rotation", 180.0), ("gain", 0.95)):
+            check_float(getattr(self, name), name, "Jitter", low=0.0, high=high)
+
+    @property
+    def n_per_object(self) -> int:
+        """Positives made of each object."""
+        return (1 + self.n_copies) * (2 if self.mirror else 1)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One drawn change, in the units of :class:`Jitter`."""
+
+    shift_x: float = 0.0
+    shift_y: float = 0.0
+    scale: float = 1.0
+    rotation: float = 0.0
+    gain: float = 1.0
+
+
+def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
+    """Yield the identity, then the drawn changes of one object."""
+    yield _Change()
+    for _ in range(jitter.n_copies):
+        dx, dy, scale, rotation, gain = rng.uniform(-1.0, 1.0, 5)
+        yield _Change(
+            dx * jitter.shift,
+            dy * jitter.shift,
+            (1.0 + jitter.scale) ** scale,
+            rotation * jitter.rotation,
+            (1.0 + jitter.gain) ** gain,
+        )
+
+
+def object_features(
+    image: NDArray[Any],
+    box: NDArray[np.float64],
+    window: Window,
+    channels: Channels,
+    jitter: Jitter,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Return the features of one object and of its changed copies, one row each.
+
+    Parameters
+    ----------
+    image : ndarray of shape (height, width) or (height, width, 3)
+        The picture, or a crop with its margin.
+    box : ndarray of shape (4,)
+        The object in it, xyxy; it is warped onto the window's ``object_box``.
+    """
+    rows = []
+    for change in draw_changes(jitter, rng):
+        patch = _warp(image, box, window, channels.cell_size, change)
+        rows.append(patch_features(patch, window, channels))
+        if jitter.mirror:
+            rows.append(patch_features(patch[:, ::-1], window, channels))
+    return np.concatenate(rows)
+
+
+def patch_features(
+    patch: NDArray[Any], window: Window, channels: Channels
+) -> NDArray[np.float32]:
+    """Return the features (1, n_features) of a window patch that has one cell of margin.
+
+    The margin gives the outermost cells the gradients that they have when a scan passes by;
+    without it, the classifier would learn the missing ones.
+    """
+    values = channels.compute(np.ascontiguousarray(patch))
+    at = np.ones(1, dtype=np.intp)
+    return gather_windows(values, channels.grid_shape(window.size), at, at)
+
+
+def with_margin(crop: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
+    """Return a crop continued on all sides by odd reflection.
+
+    An even reflection would have no gradient at the seam, and a classifier separates on that
+    instead of on the object.
+    """
+    margin = min(margin, min(crop.shape[:2]) - 1)
+    pads = [(margin, margin)] * 2 + [(0, 0)] * (crop.ndim - 2)
+    wide = np.pad(crop.astype(np.int16), pads, mode="reflect", reflect_type="odd")
+    return np.clip(wide, 0, 255).astype(np.uint8)
+
+
+def _warp(
+    image: NDArray[Any], box: NDArray[np.float64], window: Window, margin: int, change: _Change
+) -> NDArray[Any]:
+    """Return the window's patch, with ``margin`` pixels round it, of the picture's dtype."""
+    target = window.object_xyxy + margin
+    size = (window.size[1] + 2 * margin, window.size[0] + 2 * margin)
+    factor = change.scale * _relative_size(target, box)
+    if factor < 1.0:
+        image, box = _shrink(image, box, factor, reach=max(size))
+        factor = change.scale * _relative_size(target, box)
+    shift = np.array([change.shift_x, change.shift_y]) * (target[3] - target[1])
+    turn = math.radians(change.rotation)
+    linear = factor * np.array(
+        [[math.cos(turn), -math.sin(turn)], [math.sin(turn), math.cos(turn)]]
+    )
+    # Boxes lie on pixel edges, warpAffine maps pixel centres: hence the halves.
+    offset = _centre(target) - 0.5 + shift - linear @ (_centre(box) - 0.5)
+    patch = cv2.warpAffine(
+        image,
+        np.column_stack([linear, offset]),
+        size,
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return patch if change.gain == 1.0 else _with_gain(patch, change.gain)
+
+
+def _shrink(
+    image: NDArray[Any], box: NDArray[np.float64], factor: float, reach: int
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Return the neighbourhood of a box averaged down by ``factor``, and the box in it.
+
+    Averaging areas is what the pyramid does; the warp alone would skip pixels.
+    """
+    height, width = image.shape[:2]
+    x, y = _centre(box)
+    radius = reach / factor
+    left, right = int(max(x - radius, 0)), int(min(x + radius, width)) + 1
+    top, bottom = int(max(y - radius, 0)), int(min(y + radius, height)) + 1
+    cut = image[top:bottom, left:right]
+    new_size = (max(round(cut.shape[1] * factor), 1), max(round(cut.shape[0] * factor), 1))
+    small = cv2.resize(cut, new_size, interpolation=cv2.INTER_AREA)
+    scale = np.array([new_size[0] / cut.shape[1], new_size[1] / cut.shape[0]])
+    return small, (box - np.array([left, top, left, top])) * np.tile(scale, 2)
+
+
+def _with_gain(patch: NDArray[Any], gain: float) -> NDArray[np.uint8]:
+    mean = float(patch.mean())
+    changed = (patch.astype(np.float32) - mean) * gain + mean
+    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+
+
+def _relative_size(target: NDArray[np.float64], box: NDArray[np.float64]) -> float:
+    """Return the factor by which ``box`` grows to the area of ``target``."""
+    return math.sqrt(np.prod(target[2:] - target[:2]) / np.prod(box[2:] - box[:2]))
+
+
+def _centre(box: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray((box[:2] + box[2:]) / 2)
