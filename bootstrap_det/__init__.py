@@ -1,3 +1,83 @@
-"""Train and run fast rigid-object detectors on a CPU, with bootstrapped negatives."""
+"""Train and run fast rigid-object detectors on a CPU, with bootstrapped negatives.
+
+The names below are the public ones; they are imported when first used, so that
+``import bootstrap_det`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from bootstrap_det.channels import HOG
+    from bootstrap_det.data import Dataset, read_coco, read_crops, read_negatives
+    from bootstrap_det.data.named import load as load_dataset
+    from bootstrap_det.detections import Detections
+    from bootstrap_det.detector import Detector
+    from bootstrap_det.evaluation import evaluate_detector
+    from bootstrap_det.images import read_image, write_image
+    from bootstrap_det.mining import BootstrapParams, Callback
+    from bootstrap_det.plots import draw_detections
+    from bootstrap_det.pyramid import Pyramid
+    from bootstrap_det.samples import Jitter
+    from bootstrap_det.training import train
+    from bootstrap_det.windows import Window
+
+_HOMES = {
+    "HOG": "channels",
+    "Dataset": "data",
+    "read_coco": "data",
+    "read_crops": "data",
+    "read_negatives": "data",
+    "load_dataset": "data.named:load",
+    "Detections": "detections",
+    "Detector": "detector",
+    "evaluate_detector": "evaluation",
+    "read_image": "images",
+    "write_image": "images",
+    "BootstrapParams": "mining",
+    "Callback": "mining",
+    "draw_detections": "plots",
+    "Pyramid": "pyramid",
+    "Jitter": "samples",
+    "train": "training",
+    "Window": "windows",
+}
+
+__all__ = [
+    "HOG",
+    "BootstrapParams",
+    "Callback",
+    "Dataset",
+    "Detections",
+    "Detector",
+    "Jitter",
+    "Pyramid",
+    "Window",
+    "draw_detections",
+    "evaluate_detector",
+    "load_dataset",
+    "read_coco",
+    "read_crops",
+    "read_image",
+    "read_negatives",
+    "train",
+    "write_image",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name from the module that it lives in."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, _, inner = _HOMES[name].partition(":")
+    value = getattr(importlib.import_module(f"{__name__}.{module}"), inner or name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

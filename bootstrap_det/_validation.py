@@ -94,4 +94,6 @@ def _wrong(name: str, owner: str, wanted: str, value: Any) -> ParameterError:
     shown = repr(value)
     if len(shown) > 80:
         shown = shown[:77] + "..."
-    return ParameterError(f"The {name!r} parameter of {owner} must be {wanted}. Got {shown} instead.")
+    return ParameterError(
+        f"The {name!r} parameter of {owner} must be {wanted}. Got {shown} instead."
+    )

@@ -25,9 +25,7 @@ def area(boxes: ArrayLike) -> NDArray[np.float64]:
     return np.asarray(sides[:, 0] * sides[:, 1])
 
 
-def overlap(
-    boxes: ArrayLike, others: ArrayLike, *, kind: str = "iou"
-) -> NDArray[np.float64]:
+def overlap(boxes: ArrayLike, others: ArrayLike, *, kind: str = "iou") -> NDArray[np.float64]:
     """Return the overlap of every box with every other box, shape (n, m), in [0, 1].
 
     Parameters
@@ -62,6 +60,17 @@ def xyxy_to_xywh(boxes: ArrayLike) -> NDArray[np.float64]:
     """Return ``x1, y1, x2, y2`` as COCO's ``x, y, width, height``."""
     array = check_boxes(boxes)
     return np.concatenate([array[:, :2], array[:, 2:] - array[:, :2]], axis=1)
+
+
+def relative(boxes: ArrayLike, part: ArrayLike) -> NDArray[np.float64]:
+    """Return, of each box, the box that lies in it at ``part``, in units of its own sides.
+
+    ``part`` is ``x1, y1, x2, y2``, so ``(0, 0, 1, 1)`` changes nothing; it may reach beyond.
+    It maps the boxes of one annotation convention onto another.
+    """
+    array, shares = check_boxes(boxes), np.asarray(part, dtype=np.float64)
+    sides = np.tile(array[:, 2:] - array[:, :2], 2)
+    return np.asarray(np.tile(array[:, :2], 2) + shares * sides)
 
 
 def score_order(boxes: ArrayLike, scores: ArrayLike) -> NDArray[np.intp]:
@@ -123,4 +132,6 @@ def _check_scores(boxes: NDArray[Any], scores: NDArray[Any]) -> None:
             f"scores must have shape ({len(boxes)},), one for each box. Got {scores.shape} instead."
         )
     if not np.isfinite(scores).all() or not np.isfinite(boxes).all():
-        raise ParameterError("boxes and scores must be finite. Drop the NaN or infinite rows first.")
+        raise ParameterError(
+            "boxes and scores must be finite. Drop rows with NaN or infinity first."
+        )

@@ -7,6 +7,7 @@ small protocol :class:`Channels`, so a new kind of feature is one more class in 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Protocol
 
 import numpy as np
@@ -122,7 +123,7 @@ class HOG:
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
-        return {name: getattr(self, name) for name in HOG.__init__.__kwdefaults__}
+        return {name: getattr(self, name) for name in inspect.signature(HOG).parameters}
 
     @property
     def n_channels(self) -> int:
@@ -160,7 +161,7 @@ class HOG:
         out = np.empty((self.n_channels, rows, columns), np.float32)
         if rows and columns:
             cells = np.empty(self._cells_shape(rows, columns), np.float32)
-            fill = _kernels.interpolated_histograms if self.interpolate else _kernels.cell_histograms
+            fill = _HISTOGRAMS[self.interpolate]
             fill(pixels, self.cell_size, self._boundaries, self.signed, cells)
             epsilon, clip = np.float32(self.epsilon), np.float32(self.clip)
             _kernels.normalise_blocks(cells, self.block_size, epsilon, clip, out)
@@ -185,6 +186,16 @@ class HOG:
                 )
             pixels = np.sqrt(pixels, dtype=np.float32)
         return np.ascontiguousarray(pixels if pixels.ndim == 3 else pixels[:, :, None])
+
+
+_HISTOGRAMS = {False: _kernels.cell_histograms, True: _kernels.interpolated_histograms}
+
+EXTRACTORS: dict[str, type[HOG]] = {"HOG": HOG}
+
+
+def make_channels(name: str, **parameters: Any) -> Channels:
+    """Return the extractor of this name, a key of :data:`EXTRACTORS`."""
+    return EXTRACTORS[check_choice(name, "name", "make_channels", EXTRACTORS)](**parameters)
 
 
 def _bin_boundaries(n_bins: int) -> NDArray[np.float32]:

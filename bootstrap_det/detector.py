@@ -5,8 +5,9 @@ It knows nothing of how its templates were trained; it is changed only by making
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,19 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
-from bootstrap_det._validation import check_boxes, check_choice, check_float, check_int
-from bootstrap_det.channels import Channels
+from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import check_image, to_grey, to_rgb
+from bootstrap_det.persistence import (
+    check_format,
+    damaged,
+    model_header,
+    read_arrays,
+    write_arrays,
+)
 from bootstrap_det.pyramid import LevelPlan, Pyramid, iter_levels
 from bootstrap_det.windows import Window, window_positions, windows_to_boxes
 
@@ -30,83 +39,6 @@ class Template:
     window: Window
     model: LinearModel
     label: str = "object"
-
-
-@dataclass(frozen=True)
-class Detections:
-    """Found objects of one picture, by falling score.
-
-    Attributes
-    ----------
-    boxes : ndarray of shape (n, 4), float64
-        Objects, xyxy, picture pixels; they may run past the border.
-    scores : ndarray of shape (n,), float64
-        The classifier's decision value; 0 is its decision surface.
-    labels : ndarray of shape (n,), str
-        Names of the classes.
-    image_id : int or None
-        Which picture, when the caller said so.
-    """
-
-    boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
-    scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
-    labels: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
-    image_id: int | None = None
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "boxes", check_boxes(self.boxes))
-        if not len(self.boxes) == len(self.scores) == len(self.labels):
-            raise ParameterError(
-                "boxes, scores and labels of Detections must have one entry each. Got "
-                f"{len(self.boxes)}, {len(self.scores)} and {len(self.labels)} instead."
-            )
-
-    def __len__(self) -> int:
-        return len(self.boxes)
-
-    def __getitem__(self, which: Any) -> Detections:
-        """Return the detections at a slice, a mask or an array of indices."""
-        if isinstance(which, int | np.integer):
-            which = [which]
-        return Detections(
-            self.boxes[which], self.scores[which], self.labels[which], self.image_id
-        )
-
-    def to_coco(self, category_ids: dict[str, int]) -> list[dict[str, Any]]:
-        """Return COCO results, one dict a detection; unknown labels raise KeyError."""
-        return [
-            {
-                "image_id": self.image_id,
-                "category_id": category_ids[str(label)],
-                "bbox": [round(float(v), 2) for v in box],
-                "score": round(float(score), 6),
-            }
-            for box, score, label in zip(
-                box_ops.xyxy_to_xywh(self.boxes), self.scores, self.labels, strict=True
-            )
-        ]
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """All windows of one picture that score at least a threshold, before suppression.
-
-    Attributes
-    ----------
-    boxes : ndarray of shape (n, 4), float64
-        Objects' boxes, xyxy, picture pixels.
-    scores : ndarray of shape (n,), float64
-        Decision values.
-    windows : ndarray of shape (n, 4), int64
-        Identity of each window: level, row, column, template.
-    n_windows : int
-        Windows scanned.
-    """
-
-    boxes: NDArray[np.float64]
-    scores: NDArray[np.float64]
-    windows: NDArray[np.int64]
-    n_windows: int
 
 
 @dataclass(frozen=True)
@@ -135,6 +67,8 @@ class Detector:
         Largest overlap of two detections of one label.
     nms_kind : {"iou", "min"}, default="iou"
         Overlap by intersection over union, or by the smaller of the two areas.
+    provenance : dict or None, default=None
+        Where the detector comes from, JSON-ready; it travels with the model file.
 
     Raises
     ------
@@ -151,6 +85,7 @@ class Detector:
         threshold: float = 0.0,
         nms_threshold: float = 0.3,
         nms_kind: str = "iou",
+        provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
         self.channels = channels
@@ -160,6 +95,7 @@ class Detector:
             nms_threshold, "nms_threshold", "Detector", low=0.0, high=1.0
         )
         self.nms_kind = check_choice(nms_kind, "nms_kind", "Detector", box_ops.OVERLAPS)
+        self.provenance = dict(provenance or {})
         _check_templates(self.templates, channels)
 
     @property
@@ -227,9 +163,7 @@ class Detector:
             window = self.templates[level.template_index].window
             boxes.append(windows_to_boxes(level.plan, window, rows, columns))
             scores.append(level.scores[rows, columns].astype(np.float64))
-            windows.append(
-                window_identities(level.plan.index, rows, columns, level.template_index)
-            )
+            windows.append(window_identities(level.plan.index, rows, columns, level.template_index))
         return Candidates(
             np.concatenate(boxes), np.concatenate(scores), np.concatenate(windows), n_windows
         )
@@ -251,6 +185,80 @@ class Detector:
         index = np.concatenate(kept)
         index = index[box_ops.score_order(found.boxes[index], found.scores[index])]
         return Detections(found.boxes[index], found.scores[index], labels[index], image_id)
+
+    def replace(self, **changes: Any) -> Detector:
+        """Return the detector with some of its constructor's parameters changed.
+
+        ``min_object_size`` and the other parameters of :class:`Pyramid` are accepted, too.
+        """
+        known = self.pyramid.get_params()
+        of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
+        if of_pyramid:
+            changes["pyramid"] = Pyramid(**{**known, **of_pyramid})
+        kept = {
+            "pyramid": self.pyramid,
+            "threshold": self.threshold,
+            "nms_threshold": self.nms_threshold,
+            "nms_kind": self.nms_kind,
+            "provenance": self.provenance,
+        }
+        return Detector(self.templates, self.channels, **{**kept, **changes})
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the model file, atomically: JSON and plain arrays, nothing pickled.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be written.
+        """
+        header = model_header(self.provenance)
+        header["channels"] = {"name": type(self.channels).__name__, **self.channels.get_params()}
+        header["pyramid"] = self.pyramid.get_params()
+        header["detector"] = {
+            "threshold": self.threshold,
+            "nms_threshold": self.nms_threshold,
+            "nms_kind": self.nms_kind,
+        }
+        header["templates"] = [
+            {"window": asdict(t.window), "label": t.label, "bias": t.model.bias}
+            for t in self.templates
+        ]
+        arrays = {f"weights_{i}": t.model.weights for i, t in enumerate(self.templates)}
+        write_arrays(path, header, arrays)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Detector:
+        """Return the detector of a model file; its detections are the same, bit for bit.
+
+        Raises
+        ------
+        ModelFormatError
+            When the file is missing, damaged, of another kind, or newer than this package.
+        """
+        header, arrays = read_arrays(path)
+        check_format(header, path)
+        try:
+            return cls._from_header(header, arrays)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(path, str(error) or type(error).__name__) from None
+
+    @classmethod
+    def _from_header(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Detector:
+        templates = [
+            Template(
+                Window(tuple(entry["window"]["size"]), tuple(entry["window"]["object_box"])),
+                LinearModel(arrays[f"weights_{index}"], float(entry["bias"])),
+                str(entry["label"]),
+            )
+            for index, entry in enumerate(header["templates"])
+        ]
+        channels = make_channels(**header["channels"])
+        pyramid = Pyramid(**header["pyramid"])
+        provenance = header.get("provenance")
+        return cls(
+            templates, channels, pyramid=pyramid, provenance=provenance, **header["detector"]
+        )
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:
         """Return the levels that a picture of ``size`` (height, width) is scanned at."""

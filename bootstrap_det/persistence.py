@@ -19,6 +19,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from bootstrap_det import __version__
 from bootstrap_det._files import atomic_write
 from bootstrap_det.exceptions import ModelFormatError
 
@@ -65,15 +66,15 @@ def read_arrays(
         raise
     except Exception as error:
         # zipfile, zlib, struct and numpy each have errors of their own for damaged bytes.
-        raise _damaged(path, str(error) or type(error).__name__) from None
+        raise damaged(path, str(error) or type(error).__name__) from None
     if _HEADER not in arrays:
-        raise _damaged(path, "it has no header")
+        raise damaged(path, "it has no header")
     try:
         header = json.loads(arrays.pop(_HEADER).tobytes().decode())
     except (ValueError, RecursionError) as error:
-        raise _damaged(path, f"its header is not JSON ({error})") from None
+        raise damaged(path, f"its header is not JSON ({error})") from None
     if not isinstance(header, dict):
-        raise _damaged(path, "its header is not a JSON object")
+        raise damaged(path, "its header is not a JSON object")
     return header, arrays
 
 
@@ -86,7 +87,7 @@ def check_format(header: dict[str, Any], path: str | os.PathLike[str]) -> None:
         )
     version = header.get("format_version")
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise _damaged(path, f"its format_version is {version!r}")
+        raise damaged(path, f"its format_version is {version!r}")
     if version > MODEL_FORMAT_VERSION:
         raise ModelFormatError(
             f"{path}: model format {version} is newer than {MODEL_FORMAT_VERSION}, the newest "
@@ -95,20 +96,35 @@ def check_format(header: dict[str, Any], path: str | os.PathLike[str]) -> None:
         )
 
 
-def _read_members(
-    archive: zipfile.ZipFile, path: Path, max_bytes: int
-) -> dict[str, NDArray[Any]]:
+def model_header(provenance: dict[str, Any]) -> dict[str, Any]:
+    """Return the beginning of a model's header: format, versions, provenance."""
+    return {
+        "format": MODEL_FORMAT,
+        "format_version": MODEL_FORMAT_VERSION,
+        "package_version": __version__,
+        "provenance": provenance,
+    }
+
+
+def damaged(path: str | os.PathLike[str], why: str) -> ModelFormatError:
+    """Return the error for a file that cannot be read, to be raised."""
+    return ModelFormatError(
+        f"{path}: cannot be read as a model file: {why}. Copy or train it again."
+    )
+
+
+def _read_members(archive: zipfile.ZipFile, path: Path, max_bytes: int) -> dict[str, NDArray[Any]]:
     infos = archive.infolist()
     total = sum(info.file_size for info in infos)
     if len(infos) > MAX_MEMBERS or total > max_bytes:
-        raise _damaged(
+        raise damaged(
             path, f"{len(infos)} members of {total} bytes exceed {MAX_MEMBERS} or {max_bytes} bytes"
         )
     arrays: dict[str, NDArray[Any]] = {}
     for info in infos:
         name = info.filename.removesuffix(".npy")
         if name == info.filename or name in arrays:
-            raise _damaged(path, f"unexpected member {info.filename!r}")
+            raise damaged(path, f"unexpected member {info.filename!r}")
         with archive.open(info) as member:
             # At most the size that the limit was checked with, whatever the stream holds.
             arrays[name] = _read_array(member.read(info.file_size + 1), path, name)
@@ -123,18 +139,12 @@ def _read_array(data: bytes, path: Path, name: str) -> NDArray[Any]:
         (2, 0): npy.read_array_header_2_0,
     }
     if version not in readers:
-        raise _damaged(path, f"array {name!r} has npy version {version}")
+        raise damaged(path, f"array {name!r} has npy version {version}")
     shape, _, dtype = readers[version](stream)
     n_items = 1
     for side in shape:  # Python ints: a product in numpy could overflow
         n_items *= side
     if dtype.name not in _DTYPES or dtype.itemsize * n_items != len(data) - stream.tell():
-        raise _damaged(path, f"array {name!r} is {dtype} of shape {shape}, which its bytes are not")
+        raise damaged(path, f"array {name!r} is {dtype} of shape {shape}, which its bytes are not")
     stream.seek(0)
     return np.asarray(npy.read_array(stream, allow_pickle=False))
-
-
-def _damaged(path: str | os.PathLike[str], why: str) -> ModelFormatError:
-    return ModelFormatError(
-        f"{path}: cannot be read as a model file: {why}. Copy or train it again."
-    )

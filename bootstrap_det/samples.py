@@ -106,9 +106,7 @@ def object_features(
     return np.concatenate(rows)
 
 
-def patch_features(
-    patch: NDArray[Any], window: Window, channels: Channels
-) -> NDArray[np.float32]:
+def patch_features(patch: NDArray[Any], window: Window, channels: Channels) -> NDArray[np.float32]:
     """Return the features (1, n_features) of a window patch that has one cell of margin.
 
     The margin gives the outermost cells the gradients that they have when a scan passes by;
@@ -180,7 +178,7 @@ def _shrink(
 def _with_gain(patch: NDArray[Any], gain: float) -> NDArray[np.uint8]:
     mean = float(patch.mean())
     changed = (patch.astype(np.float32) - mean) * gain + mean
-    return np.clip(np.rint(changed), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(changed), 0, 255), dtype=np.uint8)
 
 
 def _relative_size(target: NDArray[np.float64], box: NDArray[np.float64]) -> float:

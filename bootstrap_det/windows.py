@@ -60,9 +60,7 @@ class Window:
         return float(y2 - y1), float(x2 - x1)
 
 
-def window_positions(
-    plan: LevelPlan, window: Window, channels: Channels
-) -> tuple[int, int]:
+def window_positions(plan: LevelPlan, window: Window, channels: Channels) -> tuple[int, int]:
     """Return how many rows and columns of windows fit into a level; (0, 0) when none does."""
     grid = channels.grid_shape(plan.padded_size)
     template = channels.grid_shape(window.size)
@@ -227,9 +225,7 @@ def _why_unreachable(
     )
 
 
-def _paired_iou(
-    boxes: NDArray[np.float64], others: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _paired_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the intersection over union of each box with its partner, shape (n,)."""
     sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
     shared = np.prod(np.maximum(sides, 0.0), axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class LinearModel:
             return np.empty((0, 0), np.float32)
         out = np.empty((rows, columns), np.float32)
         edges = np.linspace(0, rows, min(n_threads, rows) + 1).astype(int)
-        bands = list(zip(edges[:-1], edges[1:], strict=True))
+        bands = list(pairwise(edges))
         if len(bands) == 1:
             _kernels.score_rows(channels, self.weights, self.bias, 0, rows, out)
             return out

@@ -51,9 +51,7 @@ def fit_linear_svm(
     return _fit(features, labels, check_float(C, "C", "fit_linear_svm", low=1e-8, high=1e8))
 
 
-def choose_c(
-    features: NDArray[np.float32], labels: NDArray[np.bool_], *, seed: int = 0
-) -> float:
+def choose_c(features: NDArray[np.float32], labels: NDArray[np.bool_], *, seed: int = 0) -> float:
     """Return the C of :data:`C_GRID` by stratified cross-validated average precision.
 
     The smallest C within one standard error of the best wins (Breiman's rule): a stronger

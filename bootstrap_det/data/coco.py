@@ -116,7 +116,7 @@ def write_coco(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     write_json(target, document)
 
 
-class _Bad(Exception):
+class _BadItemError(Exception):
     """An item that cannot be used; it is raised as DataError or recorded, as the caller chose."""
 
 
@@ -158,7 +158,7 @@ class _Reader:
             where = f"{kind} {self._id(item, 'id', where)}"
             try:
                 add(item, where)
-            except _Bad as bad:
+            except _BadItemError as bad:
                 self._refuse(f"{where} {bad}")
 
     def _refuse(self, reason: str) -> None:
@@ -180,11 +180,11 @@ class _Reader:
         file_name = self._text(item, "file_name", where)
         stated = self._side(item, "height", where), self._side(item, "width", where)
         if item["id"] in self.pictures or item["id"] in self.dropped:
-            raise _Bad(f"({file_name!r}) has an id that occurs twice")
+            raise _BadItemError(f"({file_name!r}) has an id that occurs twice")
         try:
             path = self._locate(file_name)
             size = _known_size(stated, path)
-        except _Bad:
+        except _BadItemError:
             self.dropped[item["id"]] = 0
             raise
         self.pictures[item["id"]] = _Entry(item["id"], file_name, path, size)
@@ -193,13 +193,17 @@ class _Reader:
         normal = os.path.normpath(file_name)
         windows = PureWindowsPath(file_name)
         if PurePosixPath(file_name).is_absolute() or windows.drive or windows.root:
-            raise _Bad(f"has the absolute file_name {file_name!r}; it must be relative")
+            raise _BadItemError(f"has the absolute file_name {file_name!r}; it must be relative")
         if normal.split(os.sep)[0] == ".." or ".." in windows.parts[:1]:
-            raise _Bad(f"has the file_name {file_name!r}, which leads out of {self.folder}")
+            raise _BadItemError(
+                f"has the file_name {file_name!r}, which leads out of {self.folder}"
+            )
         if normal in self.file_names:
-            raise _Bad(f"has the file_name {file_name!r}, which occurs twice")
+            raise _BadItemError(f"has the file_name {file_name!r}, which occurs twice")
         if not os.path.isfile(self.folder / file_name):  # unlike Path.is_file, it never raises
-            raise _Bad(f"has the file_name {file_name!r}, which is not a file in {self.folder}")
+            raise _BadItemError(
+                f"has the file_name {file_name!r}, which is not a file in {self.folder}"
+            )
         self.file_names.add(normal)
         return self.folder / file_name
 
@@ -212,11 +216,11 @@ class _Reader:
             self.dropped[image_id] += 1
             return
         if item["id"] in self.annotation_ids:
-            raise _Bad("has an id that occurs twice")
+            raise _BadItemError("has an id that occurs twice")
         if image_id not in self.pictures:
-            raise _Bad(f"has the image_id {image_id}, which no image has")
+            raise _BadItemError(f"has the image_id {image_id}, which no image has")
         if category_id not in self.categories:
-            raise _Bad(f"has the category_id {category_id}, which no category has")
+            raise _BadItemError(f"has the category_id {category_id}, which no category has")
         entry = self.pictures[image_id]
         box = self._box(values, entry)
         self.annotation_ids.add(item["id"])
@@ -225,14 +229,14 @@ class _Reader:
     def _box(self, values: Any, entry: _Entry) -> tuple[float, float, float, float]:
         said = f"has the {self.box_key} {_shown(values)} (x, y, width, height)"
         if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
-            raise _Bad(f"{said}, which is not 4 finite numbers")
+            raise _BadItemError(f"{said}, which is not 4 finite numbers")
         x1, y1, width, height = map(float, values)
         x2, y2 = x1 + width, y1 + height
         if not (math.isfinite(x2) and math.isfinite(y2) and x2 > x1 and y2 > y1):
-            raise _Bad(f"{said}, whose width and height are not both positive and finite")
+            raise _BadItemError(f"{said}, whose width and height are not both positive and finite")
         rows, columns = entry.size
         if x2 <= 0 or y2 <= 0 or x1 >= columns or y1 >= rows:
-            raise _Bad(
+            raise _BadItemError(
                 f"{said}, which lies entirely outside its picture {entry.name!r} "
                 f"of {columns} x {rows} pixels (width x height)"
             )
@@ -374,7 +378,7 @@ def _known_size(stated: tuple[int | None, int | None], path: Path) -> tuple[int,
         return image_size(path)
     except DataError as error:
         why = str(error).rstrip(".")
-        raise _Bad(f"has no width or height, and its file gives none: {why}") from None
+        raise _BadItemError(f"has no width or height, and its file gives none: {why}") from None
 
 
 def _is_number(value: Any) -> bool:

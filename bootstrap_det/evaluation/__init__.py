@@ -20,6 +20,8 @@ from bootstrap_det.evaluation.curves import (
     recall_at_fppi,
 )
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
+from bootstrap_det.evaluation.results import evaluate_results
+from bootstrap_det.evaluation.scan import ScanEvaluation, evaluate_detector
 
 __all__ = [
     "Evaluation",
@@ -27,9 +29,12 @@ __all__ = [
     "Matches",
     "Predictions",
     "PredictionsLike",
+    "ScanEvaluation",
     "WindowMissRate",
     "average_precision",
     "evaluate",
+    "evaluate_detector",
+    "evaluate_results",
     "false_positives_per_image",
     "log_average_miss_rate",
     "match",

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
-from pycocotools import cocoeval  # type: ignore[import-untyped]
+from pycocotools import cocoeval
 
 from bootstrap_det._validation import check_boxes, check_float
 from bootstrap_det.boxes import xyxy_to_xywh

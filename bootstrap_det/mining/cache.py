@@ -20,12 +20,15 @@ margin violators, the newcomer is refused and counted. This is the policy of Fel
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
+
+_Item = TypeVar("_Item", bound=np.generic)
 
 MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
 
@@ -116,9 +119,7 @@ class NegativeCache:
         self._identities[slots] = identities[chosen]
         self._scores[slots] = scores[chosen]
         self._known.update(row.tobytes() for row in identities[chosen])
-        return Added(
-            n_added, len(identities) - len(fresh), len(victims), len(fresh) - n_added
-        )
+        return Added(n_added, len(identities) - len(fresh), len(victims), len(fresh) - n_added)
 
     def _fresh_rows(self, identities: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return the rows that are neither held nor a repetition of an earlier row."""
@@ -151,7 +152,7 @@ class NegativeCache:
         return slots
 
 
-def _grown(array: NDArray[np.generic], size: int, room: int) -> NDArray[np.generic]:
+def _grown(array: NDArray[_Item], size: int, room: int) -> NDArray[_Item]:
     out = np.empty((room, *array.shape[1:]), array.dtype)
     out[:size] = array[:size]
     return out

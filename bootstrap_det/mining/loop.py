@@ -10,7 +10,7 @@ PAMI 2010 (the cache). P. Dollar et al., PAMI 2014 (caps per picture, growing ro
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.mining.cache import MARGIN, NegativeCache
-from bootstrap_det.mining.pool import Pool, mine_pictures
+from bootstrap_det.mining.pool import mine_pictures
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.windows import Window
@@ -116,12 +116,14 @@ class Recipe:
 
 @dataclass
 class TrainingState:
-    """All that the next round needs; a checkpoint is this, written down."""
+    """All that the next round needs, and what the last one mined, hardest first."""
 
     cache: NegativeCache
     records: list[RoundRecord]
     detector: Detector | None = None
     C: float | None = None
+    mined_identities: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 5), np.int64))
+    mined_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def converged(self) -> bool:
@@ -181,7 +183,9 @@ def bootstrap(
         clock = Clock()
         with clock.phase("mine"):  # Sung & Poggio: scan; Dalal & Triggs: all false positives
             pool = mine_pictures(state.detector, negatives, recipe, params, index, callbacks)
-            added = state.cache.add(*pool.hardest())  # Felzenszwalb et al.: a bounded cache
+            features, state.mined_identities, state.mined_scores = pool.hardest()
+            # Felzenszwalb et al.: a bounded cache without duplicates
+            added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
             fit = _refit(state, positives, recipe, params, index)
             state.detector = recipe.detector(fit)

@@ -74,11 +74,15 @@ class Pool:
 
     def _prune(self) -> None:
         parts = [(self.features, self.identities, self.scores), *self._waiting]
-        features, identities, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        features, identities, scores = (
+            np.concatenate(column) for column in zip(*parts, strict=True)
+        )
         order = np.lexsort((*identities.T[::-1], -scores))[: self.limit]
         self.n_over_limit += len(scores) - len(order)
         self.features, self.identities, self.scores = (
-            features[order], identities[order], scores[order],
+            features[order],
+            identities[order],
+            scores[order],
         )
         self._waiting, self._n_waiting = [], 0
 
@@ -122,9 +126,7 @@ def mine_pictures(
     return pool
 
 
-def _random(
-    picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator
-) -> Harvest:
+def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator) -> Harvest:
     image = picture.load(recipe.channels.color)
     plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
     forbidden = forbidden_of(picture)

@@ -1,0 +1,146 @@
+"""What a run prints: a progress bar, a line a round, a table at the end. All of it on stderr."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from bootstrap_det.mining import Callback, RoundRecord, TrainingState
+
+_PHASES = {"positives": "cutting positives", "mine": "scanning negatives", "evaluate": "testing"}
+
+
+class RunDisplay(Callback):
+    """A progress bar with the remaining time, and one line after each round."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress = Progress(
+            TextColumn("{task.description:<28}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+        )
+        self._task = self.progress.add_task("starting", total=None)
+        self._round = 0
+
+    def on_round_begin(self, round_index: int) -> None:
+        self._round = round_index
+
+    def on_progress(self, phase: str, n_done: int, n_total: int) -> None:
+        name = _PHASES.get(phase, phase)
+        text = name if phase == "positives" else f"round {self._round}: {name}"
+        if n_done == 1:
+            self.progress.reset(self._task, total=n_total)
+        if n_done == n_total and phase != "evaluate":
+            text, n_total = f"round {self._round}: fitting", 0
+            self.progress.update(self._task, description=text, completed=0, total=None)
+            return
+        self.progress.update(self._task, description=text, completed=n_done, total=n_total)
+
+    def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
+        self.console.print(round_line(record), highlight=False)
+        if record.converged:
+            self.console.print("  converged: a complete pass found next to nothing new")
+
+
+def round_line(record: RoundRecord) -> str:
+    """Return one line of at most 80 columns on a round."""
+    measured = record.evaluation
+    recall = (measured.get("recall_at_fppi") or {}).get("1")
+    before = record.mined_false_positives_per_image
+    rate = measured.get("false_positives_per_image", before)
+    return (
+        f"round {record.round}  neg {record.n_negatives:>6,}  mined {record.n_mined:>6,}  "
+        f"fp/img {_number(rate, 2)}  recall {_number(recall, 3)}  "
+        f"AP {_number(measured.get('ap'), 3)}  {sum(record.seconds.values()):5.1f} s"
+    )
+
+
+def summary_table(summary: dict[str, Any]) -> Table:
+    """Return the rounds of a run as a table."""
+    table = Table(title=None, box=None, header_style="bold", pad_edge=False)
+    for heading in ("round", "negatives", "mined", "fp/image", "recall@1", "AP@0.5", "seconds"):
+        table.add_column(heading, justify="right")
+    for entry in summary["rounds"]:
+        table.add_row(
+            str(entry["round"]),
+            f"{entry['n_negatives']:,}",
+            f"{entry['n_mined']:,}",
+            _number(entry["false_positives_per_image"], 2),
+            _number((entry["recall_at_fppi"] or {}).get("1"), 3),
+            _number(entry["ap50"], 3),
+            f"{sum(entry['seconds'].values()):.1f}",
+        )
+    return table
+
+
+def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
+    """Print the table, what was left out, and where the files are."""
+    console.print()
+    console.print(summary_table(summary))
+    test = summary["test"]
+    if test:
+        console.print(
+            f"\nfp/image: detections with a score of at least 0 that hit nothing, on the "
+            f"{test['n_images']} pictures of\n{test['name']} ({test['n_objects']} objects); "
+            "recall@1: at 1 false positive per picture."
+        )
+    for note in summary["notes"]:
+        console.print(f"note: {note}", style="dim")
+    for what, entries in (
+        ("skipped", summary["skipped"]),
+        ("objects no window can reach", summary["unreachable_objects"]),
+    ):
+        if entries:
+            first = entries[0]
+            console.print(
+                f"[yellow]{len(entries)} {what}[/], the first: {first['file']}: {first['reason']} "
+                "(all of them in summary.json)"
+            )
+    console.print(f"\n{summary['seconds_total']:.0f} s in all. The files are in {out}:")
+    for name, what in (
+        ("model.bdet", "the detector: bootstrap-det detect --model ..."),
+        ("summary.json", "every number of this run"),
+        ("hard_negatives/", "what each round mined, the hardest first"),
+        ("detections.json", "COCO results on the test pictures"),
+    ):
+        if (out / name).exists():
+            console.print(f"  {name:<16} {what}", highlight=False)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def measures_text(measures: dict[str, Any]) -> str:
+    """Return the measures of an evaluation as lines."""
+    windows = measures.get("miss_rate_at_1e-4_fppw")
+    rates = measures["recall_at_fppi"]
+    rows = [
+        (f"AP at IoU {measures['iou_threshold']:g}", _number(measures["ap"], 3)),
+        *((f"recall at {rate} fp/image", _number(value, 3)) for rate, value in rates.items()),
+        *(
+            (f"recall at {count} fp", _number(value, 3))
+            for count, value in measures["recall_at_false_positives"].items()
+        ),
+        ("log-average miss rate", _number(measures["log_average_miss_rate"], 3)),
+        ("fp/image at score 0", _number(measures["false_positives_per_image"], 2)),
+    ]
+    if windows:
+        bound = "at most " if windows["is_upper_bound"] else ""
+        rows.append(("missed at 1e-4 fp/window", bound + _number(windows["rate"], 3)))
+    if "ms_per_image" in measures:
+        rows.append(("ms per picture (median)", _number(measures["ms_per_image"], 1)))
+    rows.append(("pictures, objects", f"{measures['n_images']}, {measures['n_objects']}"))
+    rows += [
+        ("skipped", f"{each['file']}: {each['reason']}") for each in measures.get("skipped", [])
+    ]
+    width = max(len(name) for name, _ in rows)
+    return "\n".join(f"{name:<{width}}  {value}" for name, value in rows)

@@ -1,0 +1,64 @@
+"""Facts for a bug report: versions, machine, and what a model file holds."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from bootstrap_det import __version__
+from bootstrap_det.persistence import check_format, read_arrays
+
+_PACKAGES = (
+    "numpy", "numba", "scikit-learn", "scikit-image", "opencv-python-headless", "pillow",
+    "pycocotools", "joblib", "rich", "click",
+)  # fmt: skip
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions of the package and of what it stands on, and the machine."""
+    return {
+        "bootstrap_det": __version__,
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cores": os.cpu_count(),
+        **{name: _version(name) for name in _PACKAGES},
+    }
+
+
+def model_facts(path: Path) -> dict[str, Any]:
+    """Return a model file's header and the shapes of its arrays.
+
+    Raises
+    ------
+    ModelFormatError
+        When it is no model file, damaged or too new.
+    """
+    header, arrays = read_arrays(path)
+    check_format(header, path)
+    return {**header, "arrays": {name: list(array.shape) for name, array in arrays.items()}}
+
+
+def as_text(facts: dict[str, Any], indent: str = "") -> str:
+    """Return facts as aligned lines, nested ones indented."""
+    lines = []
+    width = max(len(name) for name in facts) if facts else 0
+    for name, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{name}", as_text(value, indent + "  ")]
+        elif isinstance(value, list) and value and isinstance(value[0], dict):
+            for number, entry in enumerate(value):
+                lines += [f"{indent}{name} {number}", as_text(entry, indent + "  ")]
+        else:
+            lines.append(f"{indent}{name:<{width}}  {value}")
+    return "\n".join(lines)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,225 @@
+"""Run a detector over annotated pictures and measure it, per picture and per window."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from bootstrap_det import boxes as box_ops
+from bootstrap_det._validation import check_float
+from bootstrap_det.data import Dataset, Picture, Skipped
+from bootstrap_det.detections import Candidates, Detections
+from bootstrap_det.detector import Detector
+from bootstrap_det.evaluation.coco_engine import GroundTruth
+from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
+from bootstrap_det.evaluation.measure import Evaluation, evaluate
+from bootstrap_det.exceptions import DataError
+
+SCORE_FLOOR = -1.0  # below the margin of a support vector machine nothing is worth listing
+SAME_BOX = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class ScanEvaluation:
+    """What a detector does on a test set.
+
+    Attributes
+    ----------
+    evaluation : Evaluation
+        Everything that follows from detections after suppression.
+    windows : WindowMissRate
+        Objects missed at 1e-4 false positives per window, before suppression.
+    n_windows : int
+        Windows scanned.
+    ms_per_image : float
+        Median milliseconds of a detection, decoding not counted.
+    pictures : tuple of Picture
+        The pictures that were read, in the order of ``detections``.
+    detections : tuple of Detections
+        In the box convention of the annotations.
+    skipped : tuple of Skipped
+        Pictures that could not be read; they count neither way.
+    """
+
+    evaluation: Evaluation
+    windows: WindowMissRate
+    n_windows: int
+    ms_per_image: float
+    pictures: tuple[Picture, ...] = field(repr=False)
+    detections: tuple[Detections, ...] = field(repr=False)
+    skipped: tuple[Skipped, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measures, JSON-ready."""
+        miss_rate = {"rate": self.windows.miss_rate, "is_upper_bound": self.windows.is_upper_bound}
+        return {
+            **self.evaluation.to_dict(),
+            "miss_rate_at_1e-4_fppw": miss_rate if self.evaluation.n_objects else None,
+            "n_windows": self.n_windows,
+            "ms_per_image": round(self.ms_per_image, 3),
+            "skipped": [skipped.to_dict() for skipped in self.skipped],
+        }
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What counts, and what is listed."""
+
+    label: str
+    iou_threshold: float
+    score_floor: float
+    detection_map: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class _PictureScan:
+    """One picture's part: detections, and windows judged one by one."""
+
+    detections: Detections
+    negative_scores: NDArray[np.float64]
+    object_scores: NDArray[np.float64]
+    n_windows: int
+    seconds: float
+
+
+def evaluate_detector(
+    detector: Detector,
+    dataset: Dataset,
+    *,
+    label: str | None = None,
+    iou_threshold: float = 0.5,
+    score_floor: float = SCORE_FLOOR,
+    detection_map: tuple[float, float, float, float] = SAME_BOX,
+    n_jobs: int = 1,
+    skip_bad: bool = False,
+    on_progress: Callable[[int, int], Any] | None = None,
+) -> ScanEvaluation:
+    """Return how well a detector finds the annotated objects of a data set.
+
+    Parameters
+    ----------
+    detector : Detector
+        What to measure.
+    dataset : Dataset
+        Annotated pictures; those without objects count for false positives.
+    label : str or None, default=None
+        The class; by default the detector's first.
+    iou_threshold : float, default=0.5
+        Least intersection over union of a hit.
+    score_floor : float, default=-1.0
+        Detections below it are not listed; a lower floor lengthens the curves' tails.
+    detection_map : tuple of float, default=(0, 0, 1, 1)
+        The constant map from the detector's boxes to the annotations' convention, see
+        :func:`bootstrap_det.boxes.relative`.
+    n_jobs : int, default=1
+        Pictures at a time, on threads.
+    skip_bad : bool, default=False
+        Go on after a picture that cannot be read, and list it.
+    on_progress : callable or None, default=None
+        Called with the number of pictures done and of all.
+
+    Raises
+    ------
+    DataError
+        When a picture cannot be read and ``skip_bad`` is off, or none is left.
+    """
+    iou_threshold = check_float(iou_threshold, "iou_threshold", "evaluate", low=1e-6, high=1.0)
+    rules = _Rules(label or detector.labels[0], iou_threshold, score_floor, detection_map)
+
+    def work(picture: Picture) -> _PictureScan | Skipped:
+        try:
+            return _scan_picture(detector, picture, rules)
+        except DataError as error:
+            if not skip_bad:
+                raise
+            return Skipped(picture.name, str(error))
+
+    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
+    scans: list[_PictureScan] = []
+    pictures: list[Picture] = []
+    skipped: list[Skipped] = []
+    results = parallel(delayed(work)(picture) for picture in dataset.pictures)
+    for index, (picture, result) in enumerate(zip(dataset.pictures, results, strict=True)):
+        if isinstance(result, Skipped):
+            skipped.append(result)
+        else:
+            scans.append(result)
+            pictures.append(picture)
+        if on_progress:
+            on_progress(index + 1, len(dataset))
+    return _measured(scans, pictures, skipped, rules)
+
+
+def ground_truth(picture: Picture, label: str) -> GroundTruth:
+    """Return a picture's annotations as the evaluation takes them.
+
+    Ignored objects and crowds of every label count neither way for this one.
+    """
+    keep = (picture.labels == label) | ~picture.targets
+    labels = np.full(int(keep.sum()), label)
+    return GroundTruth(picture.boxes[keep], labels, picture.ignore[keep], picture.crowd[keep])
+
+
+def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:
+    image = picture.load(detector.channels.color)
+    start = time.perf_counter()
+    found = detector.scan(image, threshold=rules.score_floor)
+    detections = detector.suppress(found, image_id=picture.image_id)
+    seconds = time.perf_counter() - start
+    negative, objects = _judge_windows(detector, found, picture, rules)
+    mapped = detections.mapped(rules.detection_map)
+    return _PictureScan(mapped, negative, objects, found.n_windows, seconds)
+
+
+def _judge_windows(
+    detector: Detector, found: Candidates, picture: Picture, rules: _Rules
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scores of windows on nothing, and the best score on each object of the label.
+
+    A window is on an object by the overlap that makes a hit; whatever touches an ignored object
+    or a crowd that much is neither.
+    """
+    names = np.array([template.label for template in detector.templates])
+    of_label = names[found.windows[:, 3]] == rules.label
+    boxes = box_ops.relative(found.boxes[of_label], rules.detection_map)
+    scores = found.scores[of_label]
+    truth = ground_truth(picture, rules.label)
+    on = box_ops.overlap(boxes, truth.boxes) >= rules.iou_threshold
+    targets = ~(truth.ignore | truth.crowd)
+    best = np.where(on[:, targets], scores[:, None], -np.inf).max(axis=0, initial=-np.inf)
+    return scores[~on.any(axis=1)], best
+
+
+def _measured(
+    scans: Sequence[_PictureScan],
+    pictures: Sequence[Picture],
+    skipped: Sequence[Skipped],
+    rules: _Rules,
+) -> ScanEvaluation:
+    if not scans:
+        raise DataError(
+            f"There is no test picture to measure on ({len(skipped)} could not be read). Give "
+            "annotated pictures."
+        )
+    truths = [ground_truth(picture, rules.label) for picture in pictures]
+    detections = tuple(scan.detections for scan in scans)
+    n_windows = sum(scan.n_windows for scan in scans)
+    return ScanEvaluation(
+        evaluate(truths, detections, label=rules.label, iou_threshold=rules.iou_threshold),
+        miss_rate_at_fppw(
+            np.concatenate([scan.negative_scores for scan in scans]),
+            n_windows,
+            np.concatenate([scan.object_scores for scan in scans]),
+        ),
+        n_windows,
+        float(np.median([scan.seconds for scan in scans])) * 1e3,
+        tuple(pictures),
+        detections,
+        tuple(skipped),
+    )

@@ -1,0 +1,321 @@
+"""A training run and its folder: train, evaluate after each round, write what people look at.
+
+::
+
+    model.bdet          the detector of the last round
+    rounds.jsonl        one RoundRecord a line, written as each round ends
+    summary.json        the run in one object
+    detections.json     COCO results of the final detector on the test set
+    hard_negatives/     contact sheets of the hardest windows that each round mined
+    checkpoint/         what --resume goes on from
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bootstrap_det import __version__
+from bootstrap_det._files import write_bytes, write_json
+from bootstrap_det.channels import Channels
+from bootstrap_det.data import Dataset, Skipped
+from bootstrap_det.detector import Detector
+from bootstrap_det.evaluation.scan import SAME_BOX, ScanEvaluation, evaluate_detector
+from bootstrap_det.exceptions import DataError
+from bootstrap_det.images import write_image
+from bootstrap_det.mining import BootstrapParams, Callback, Recipe, RoundRecord, TrainingState
+from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
+from bootstrap_det.mining.records import notify
+from bootstrap_det.plots import contact_sheet, cut_out
+from bootstrap_det.samples import Jitter
+from bootstrap_det.training import TrainingResult, train
+from bootstrap_det.windows import windows_to_boxes
+
+SUMMARY_FORMAT = 1
+N_SHOWN_NEGATIVES = 60
+_FILES = ("model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html")
+_FOLDERS = ("hard_negatives", "checkpoint")
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a training run needs, resolved and read."""
+
+    name: str
+    train: Dataset
+    negatives: Dataset
+    recipe: Recipe
+    out: Path
+    test: Dataset | None = None
+    detection_map: tuple[float, float, float, float] = SAME_BOX
+    jitter: Jitter = field(default_factory=Jitter)
+    params: BootstrapParams = field(default_factory=BootstrapParams)
+    command: str = ""
+    overwrite: bool = False
+    resume: bool = False
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return what the state of the run depends on, one entry a thing that may change."""
+        params = asdict(self.params)
+        for free in ("n_rounds", "n_jobs", "skip_bad"):  # may differ between start and resume
+            del params[free]
+        return {
+            **{f"training data ({name})": data.digest() for name, data in self._data().items()},
+            "window": asdict(self.recipe.window),
+            "features": _named(self.recipe.channels),
+            "pyramid": self.recipe.pyramid.get_params(),
+            "jitter": asdict(self.jitter),
+            **params,
+        }
+
+    def _data(self) -> dict[str, Dataset]:
+        return {"positives": self.train, "negatives": self.negatives}
+
+
+class RunFolder:
+    """The files of one run.
+
+    Parameters
+    ----------
+    path : Path
+        The folder; it is made when the first file is written.
+    overwrite : bool, default=False
+        Remove the files of an earlier run; anything else in the folder is left alone.
+    resume : bool, default=False
+        The folder must exist and hold a checkpoint.
+
+    Raises
+    ------
+    DataError
+        When the folder exists and neither ``overwrite`` nor ``resume`` is set, or when there is
+        nothing to resume.
+    """
+
+    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
+        self.path = path
+        self.checkpoint = path / "checkpoint" / "state.npz"
+        if resume and not self.checkpoint.is_file():
+            raise DataError(f"{path}: holds no checkpoint to resume. Start it without --resume.")
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{path}: is a file, not a folder. Give another --out.")
+        if path.exists() and any(path.iterdir()) and not (overwrite or resume):
+            raise DataError(
+                f"{path}: exists already. Give --overwrite to replace it, --resume to go on with "
+                "it, or another --out."
+            )
+        self._stale = overwrite and not resume
+
+    def file(self, *parts: str) -> Path:
+        """Return the path of a file to write, its folders made."""
+        if self._stale:
+            self._remove_earlier_run()
+        target = self.path.joinpath(*parts)
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(
+                f"{target.parent}: cannot be made ({error.strerror}). Give another --out."
+            ) from None
+        return target
+
+    def _remove_earlier_run(self) -> None:
+        self._stale = False
+        for name in _FILES:
+            (self.path / name).unlink(missing_ok=True)
+        for name in _FOLDERS:
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+
+class _Writer(Callback):
+    """Writes each round's files as the round ends."""
+
+    def __init__(self, folder: RunFolder, job: Job) -> None:
+        self.folder, self.job = folder, job
+        self.fingerprint = job.fingerprint()
+
+    def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
+        lines = [json.dumps(each.to_dict(), allow_nan=False) for each in state.records]
+        write_bytes(self.folder.file("rounds.jsonl"), ("\n".join(lines) + "\n").encode())
+        if record.round and len(state.mined_scores):
+            sheet = self.folder.file("hard_negatives", f"round_{record.round}.png")
+            write_image(sheet, hard_negative_sheet(state, self.job.negatives))
+        assert state.detector is not None  # a round has ended
+        state.detector.save(self.folder.file("model.bdet"))
+        # Last, so that whatever a resume finds was finished.
+        save_checkpoint(self.folder.file("checkpoint", "state.npz"), state, self.fingerprint)
+
+
+def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
+    """Train, evaluate after every round, write the run folder; return the summary.
+
+    Raises
+    ------
+    DataError
+        When the folder cannot be used, data are missing or unreadable, or a resumed run differs.
+    ParameterError
+        When parameters do not fit each other or the data.
+    """
+    start = time.perf_counter()
+    folder = RunFolder(job.out, overwrite=job.overwrite, resume=job.resume)
+    writer = _Writer(folder, job)
+    state = None
+    if job.resume:
+        state = load_checkpoint(
+            folder.checkpoint, writer.fingerprint, job.negatives, job.recipe,
+            job.params.max_cache_bytes,
+        )  # fmt: skip
+    scans: list[ScanEvaluation] = []
+
+    def evaluate(detector: Detector) -> dict[str, Any]:
+        scans.append(_evaluate(job, detector, callbacks))
+        return scans[-1].to_dict()
+
+    result = train(
+        job.train,
+        negatives=job.negatives,
+        label=job.recipe.label,
+        window=job.recipe.window,
+        channels=job.recipe.channels,
+        pyramid=job.recipe.pyramid,
+        jitter=job.jitter,
+        params=job.params,
+        evaluate=evaluate if job.test else None,
+        callbacks=[writer, *callbacks],
+        state=state,
+    )
+    if job.test and not scans:  # resumed a finished run
+        evaluate(result.detector)
+    return _finish(job, folder, result, scans, time.perf_counter() - start)
+
+
+def _evaluate(job: Job, detector: Detector, callbacks: Sequence[Callback]) -> ScanEvaluation:
+    assert job.test is not None  # the caller checks
+    return evaluate_detector(
+        detector,
+        job.test,
+        label=job.recipe.label,
+        detection_map=job.detection_map,
+        n_jobs=job.params.n_jobs,
+        skip_bad=job.params.skip_bad,
+        on_progress=lambda done, total: notify(callbacks, "on_progress", "evaluate", done, total),
+    )
+
+
+def hard_negative_sheet(state: TrainingState, negatives: Dataset) -> Any:
+    """Return a contact sheet (RGB) of the hardest windows of the last round, with their scores."""
+    assert state.detector is not None  # a round has ended
+    pictures = {picture.image_id: picture for picture in negatives.pictures}
+    crops, captions = [], []
+    loaded: dict[int, Any] = {}
+    hardest = zip(state.mined_identities, state.mined_scores, strict=True)
+    for (picture_id, level, row, column, template), score in list(hardest)[:N_SHOWN_NEGATIVES]:
+        if picture_id not in loaded:
+            loaded[picture_id] = pictures[picture_id].load("rgb")
+        image = loaded[picture_id]
+        plan = state.detector.plan(image.shape[:2])[level]
+        window = state.detector.templates[template].window
+        crops.append(cut_out(image, windows_to_boxes(plan, window, [row], [column])[0]))
+        captions.append(f"{score:.2f}")
+    return contact_sheet(crops, captions)
+
+
+def _finish(
+    job: Job,
+    folder: RunFolder,
+    result: TrainingResult,
+    scans: list[ScanEvaluation],
+    seconds: float,
+) -> dict[str, Any]:
+    """Write the final model with its provenance, the detections and the summary."""
+    provenance = {
+        "dataset": job.name,
+        "data": {name: data.digest() for name, data in job._data().items()},
+        "n_rounds": len(result.records) - 1,
+        "seed": job.params.seed,
+        "n_positives": len(result.positives.features),
+        "n_negatives": result.records[-1].n_negatives,
+    }
+    result.detector.replace(provenance=provenance).save(folder.file("model.bdet"))
+    final = scans[-1] if scans else None
+    if final is not None:
+        category_ids = {label: i + 1 for i, label in enumerate(job.test.categories)}  # type: ignore[union-attr]
+        category_ids.setdefault(job.recipe.label, len(category_ids) + 1)
+        found = [entry for each in final.detections for entry in each.to_coco(category_ids)]
+        write_bytes(folder.file("detections.json"), json.dumps(found).encode() + b"\n")
+    summary = _summary(job, result, final, seconds)
+    write_json(folder.file("summary.json"), summary)
+    return summary
+
+
+def _summary(
+    job: Job, result: TrainingResult, final: ScanEvaluation | None, seconds: float
+) -> dict[str, Any]:
+    measured = final.to_dict() if final else {}
+    names = ("recall_at_fppi", "recall_at_false_positives", "log_average_miss_rate")
+    per_window = "miss_rate_at_1e-4_fppw"
+    return {
+        "format": SUMMARY_FORMAT,
+        "version": __version__,
+        "command": job.command,
+        "dataset": job.name,
+        "seed": job.params.seed,
+        "features": _named(job.recipe.channels),
+        "classifier": {"name": "svm", "C": result.records[-1].C},
+        "window": asdict(job.recipe.window),
+        "pyramid": job.recipe.pyramid.get_params(),
+        "test": None if job.test is None else _description(job.test, job.recipe.label),
+        "rounds": [_round_summary(record) for record in result.records],
+        "final": {
+            "ap50": measured.get("ap"),
+            **{name: measured.get(name) for name in (*names, per_window)},
+            "false_positives_per_image": measured.get("false_positives_per_image"),
+            "ms_per_image": measured.get("ms_per_image"),
+        },
+        "converged": result.state.converged,
+        "n_objects": result.positives.n_objects,
+        "unreachable_objects": [each.to_dict() for each in result.positives.unreachable],
+        "notes": [*job.train.notes, *job.negatives.notes, *(job.test.notes if job.test else ())],
+        "skipped": _all_skipped(job, result, final),
+        "seconds_total": round(seconds, 3),
+    }
+
+
+def _round_summary(record: RoundRecord) -> dict[str, Any]:
+    measured = record.evaluation
+    same = (
+        "round", "n_positives", "n_negatives", "n_mined", "n_images_scanned", "n_windows_scanned",
+        "n_images_capped", "n_over_limit", "n_evicted", "n_refused", "complete", "converged",
+        "mined_false_positives_per_image",
+    )  # fmt: skip
+    return {
+        **{name: getattr(record, name) for name in same},
+        "false_positives_per_image": measured.get("false_positives_per_image"),
+        "ap50": measured.get("ap"),
+        "recall_at_fppi": measured.get("recall_at_fppi"),
+        "miss_rate_at_1e-4_fppw": measured.get("miss_rate_at_1e-4_fppw"),
+        "seconds": record.seconds,
+    }
+
+
+def _all_skipped(
+    job: Job, result: TrainingResult, final: ScanEvaluation | None
+) -> list[dict[str, str]]:
+    """Return everything that was left out anywhere, each once."""
+    read = [*job.train.skipped, *job.negatives.skipped, *(job.test.skipped if job.test else ())]
+    scanned: list[Skipped] = [*result.positives.skipped, *(final.skipped if final else ())]
+    mined = [entry for record in result.records for entry in record.skipped]
+    entries = [*(skipped.to_dict() for skipped in (*read, *scanned)), *mined]
+    return list({(entry["file"], entry["reason"]): entry for entry in entries}.values())
+
+
+def _description(test: Dataset, label: str) -> dict[str, Any]:
+    return {"name": test.name, "n_images": len(test), "n_objects": test.n_objects, "label": label}
+
+
+def _named(channels: Channels) -> dict[str, Any]:
+    return {"name": type(channels).__name__, **channels.get_params()}
