@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det.exceptions import BootstrapDetError, DataError, ParameterError
+from bootstrap_det.exceptions import BootstrapDetError, ParameterError
 
 if TYPE_CHECKING:
-    from bootstrap_det.data.named import Splits
-    from bootstrap_det.detector import Detector
+    pass
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
 
@@ -59,19 +57,13 @@ def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return apply
 
 
-class _Size(click.ParamType[tuple[int, int]]):
-    """``HEIGHTxWIDTH`` as a pair of ints."""
-
-    name = "HEIGHTxWIDTH"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        try:
-            height, width = (int(side) for side in value.lower().split("x"))
-        except ValueError:
-            self.fail(f"{value!r} is not a size like 24x24 (height, then width).", param, ctx)
-        return height, width
+def _parse_size(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Return ``HEIGHTxWIDTH`` as a pair of ints."""
+    try:
+        height, width = (int(side) for side in value.lower().split("x")) if value else (0, 0)
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not a size like 24x24, height first.") from None
+    return (height, width) if value else None
 
 
 _PATH = click.Path(path_type=Path)
@@ -114,7 +106,12 @@ _FEATURES = _options(
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
 _SCALES = _options(
-    click.option("--window", type=_Size(), help="The template's size in pixels."),
+    click.option(
+        "--window",
+        metavar="HEIGHTxWIDTH",
+        callback=_parse_size,
+        help="The template's size in pixels.",
+    ),
     click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
     click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
     click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
@@ -191,10 +188,10 @@ def detect(**options: Any) -> None:
     bootstrap-det detect photo.jpg --model runs/faces/model.bdet --save-dir found
     bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json
     """
-    from bootstrap_det import inference
+    from bootstrap_det import inference, jobs
 
     with _one_sentence():
-        detector = _detector(options)
+        detector = jobs.load_detector(options)
         result = inference.detect_files(
             detector,
             inference.expand_sources(options["sources"]),
@@ -281,11 +278,11 @@ def run_bootstrap() -> None:
 def _train(options: dict[str, Any]) -> None:
     from rich.console import Console
 
-    from bootstrap_det import runs
+    from bootstrap_det import jobs, runs
     from bootstrap_det._console import RunDisplay, print_summary
 
     console = Console(stderr=True)
-    job = _job(options)
+    job = jobs.make_job(options)
     display = RunDisplay(console)
     console.print(_headline(job), highlight=False)
     with display.progress:
@@ -295,119 +292,13 @@ def _train(options: dict[str, Any]) -> None:
         click.echo(json.dumps(summary))
 
 
-def _job(options: dict[str, Any]) -> Any:
-    """Return the run that the options describe, its data read and its parameters checked."""
-    from bootstrap_det import runs, training
-    from bootstrap_det.channels import HOG
-    from bootstrap_det.mining import BootstrapParams, Recipe
-    from bootstrap_det.pyramid import Pyramid
-    from bootstrap_det.samples import Jitter
-
-    hog = training.default_channels().get_params()
-    channels = HOG(**{**hog, **_given(options, hog)})
-    pyramid = Pyramid(**_given(options, Pyramid().get_params()))
-    params = BootstrapParams(
-        n_rounds=options["rounds"],
-        n_jobs=options["jobs"],
-        **_given(options, BootstrapParams.__dataclass_fields__),
-    )
-    jitter = Jitter(**_given(options, Jitter.__dataclass_fields__))
-    name = options["dataset"] or _own_name(options)
-    out = options["out"] or Path("runs") / name
-    runs.RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
-    splits = _splits(options)
-    label = training.the_label(splits.train, options["label"])
-    window = training.as_window(options["window"], splits.train, label, channels)
-    return runs.Job(
-        name=name,
-        train=splits.train,
-        negatives=splits.negatives or splits.train,
-        test=splits.test,
-        detection_map=splits.detection_map,
-        recipe=Recipe(window, channels, pyramid, label),
-        jitter=jitter,
-        params=params,
-        out=out,
-        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        overwrite=options["overwrite"],
-        resume=options["resume"],
-    )
-
-
-def _splits(options: dict[str, Any]) -> Splits:
-    """Return the training, mining and test data that the options name."""
-    from dataclasses import replace
-
-    from bootstrap_det.data import merge, read_negatives
-
-    given = [name for name in ("dataset", "data", "crops") if options[name]]
-    if len(given) != 1:
-        raise ParameterError(
-            "Training needs one of --dataset, --data and --crops. Got "
-            + (" and ".join(f"--{name}" for name in given) or "none of them")
-            + "."
-        )
-    splits = _training_splits(options)
-    if splits.train is None:
-        raise ParameterError(
-            f"The data set {splits.name!r} is for testing only. Give it as --test-dataset."
-        )
-    for folder in options["negatives"]:
-        more = read_negatives(folder, skip_bad=options["skip_bad"])
-        old = splits.negatives
-        splits = replace(splits, negatives=more if old is None else merge(old, more, old.name))
-    if splits.negatives is None and not len(splits.train):
-        raise DataError(
-            "There is no picture to take negatives from. Give a folder of pictures without the "
-            "object with --negatives."
-        )
-    test = _test_splits(options)
-    if test is None:
-        return splits
-    return replace(splits, test=test.test, detection_map=test.detection_map)
-
-
-def _training_splits(options: dict[str, Any]) -> Splits:
-    from bootstrap_det.data import named, read_coco, read_crops
-
-    skip_bad = options["skip_bad"]
-    if options["dataset"]:
-        return named.load(options["dataset"], data_root=options["data_root"], skip_bad=skip_bad)
-    if options["data"]:
-        own = read_coco(options["data"], options["images"], skip_bad=skip_bad)
-    else:
-        own = read_crops(options["crops"], label=options["label"] or "object")
-    return named.Splits(own.name, own, None, None)
-
-
-def _test_splits(options: dict[str, Any]) -> Splits | None:
-    """Return the test set that the options name, or None."""
-    from bootstrap_det.data import named, read_coco
-
-    boxes, skip_bad = options["test_boxes"], options["skip_bad"]
-    if options["test_dataset"] and options["test_data"]:
-        raise ParameterError("Give --test-dataset or --test-data, not both.")
-    if options["test_dataset"]:
-        root = options["data_root"]
-        found = named.load(options["test_dataset"], data_root=root, boxes=boxes, skip_bad=skip_bad)
-        if found.test is None:
-            raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
-        return found
-    if not options["test_data"]:
-        return None
-    test = read_coco(
-        options["test_data"], options["test_images"], box_key=boxes or "bbox", skip_bad=skip_bad
-    )
-    return named.Splits(test.name, None, None, test)
-
-
 def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
-    from bootstrap_det.evaluation.results import evaluate_results
-    from bootstrap_det.evaluation.scan import evaluate_detector
+    from bootstrap_det import jobs
+    from bootstrap_det.evaluation import evaluate_detector, evaluate_results
 
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
-    test = _test_splits(options)
+    test = jobs.test_splits(options)
     if test is None or test.test is None:
         raise ParameterError("Give the test set with --test-dataset or --test-data.")
     if options["results"]:
@@ -419,7 +310,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         )
         return evaluation.to_dict()
     scan = evaluate_detector(
-        _detector(options),
+        jobs.load_detector(options),
         test.test,
         label=options["label"],
         iou_threshold=options["iou_threshold"],
@@ -431,26 +322,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
     return scan.to_dict()
 
 
-def _detector(options: dict[str, Any]) -> Detector:
-    """Return the model's detector with the changes that the options ask for."""
-    from bootstrap_det.detector import Detector
-
-    detector = Detector.load(options["model"])
-    names = ("threshold", "nms_threshold", *detector.pyramid.get_params())
-    return detector.replace(**_given(options, names))
-
-
-def _given(options: dict[str, Any], names: Any) -> dict[str, Any]:
-    """Return the options of these names that the user gave."""
-    return {name: options[name] for name in names if options.get(name) is not None}
-
-
-def _own_name(options: dict[str, Any]) -> str:
-    source = options["data"] or options["crops"]
-    return source.stem if source else "run"
-
-
-def _headline(job: Any) -> str:
+def _headline(job: Job) -> str:
     height, width = job.recipe.window.size
     test = f", tested on {len(job.test)} pictures" if job.test else ", no test set"
     return (

@@ -3,6 +3,7 @@
 from bootstrap_det.data.coco import read_coco, write_coco
 from bootstrap_det.data.dataset import Crops, Dataset, Picture, Skipped, merge
 from bootstrap_det.data.folders import read_crops, read_negatives
+from bootstrap_det.data.overlap import without_annotated
 
 __all__ = [
     "Crops",
@@ -13,5 +14,6 @@ __all__ = [
     "read_coco",
     "read_crops",
     "read_negatives",
+    "without_annotated",
     "write_coco",
 ]

@@ -129,7 +129,7 @@ def mine_pictures(
 def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator) -> Harvest:
     image = picture.load(recipe.channels.color)
     plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
-    forbidden = forbidden_of(picture)
+    forbidden = forbidden_of(picture, recipe.label)
     return harvest_random(
         image, plans, recipe.window, recipe.channels, forbidden, limit=limit, rng=rng
     )
@@ -139,13 +139,16 @@ def _false_positives(picture: Picture, detector: Detector, params: BootstrapPara
     return harvest_false_positives(
         detector,
         picture.load(detector.channels.color),
-        forbidden_of(picture),
+        forbidden_of(picture, detector.templates[0].label),
         threshold=params.mining_threshold,
         limit=params.n_negatives_per_image,
     )
 
 
-def forbidden_of(picture: Picture) -> Forbidden:
-    """Return where a picture must not be mined."""
+def forbidden_of(picture: Picture, label: str) -> Forbidden:
+    """Return where a picture must not be mined: the label's objects, and what says nothing.
+
+    Objects of other labels are negatives like any other.
+    """
     targets = picture.targets
-    return Forbidden(picture.boxes[targets], picture.boxes[~targets])
+    return Forbidden(picture.boxes[targets & (picture.labels == label)], picture.boxes[~targets])

@@ -1,0 +1,156 @@
+"""From options to a run: read the data that they name, resolve what they leave open.
+
+``options`` are the command line's, by their Python names; None means not given.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable
+from dataclasses import fields, replace
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from bootstrap_det.channels import HOG
+from bootstrap_det.data import (
+    Dataset,
+    merge,
+    named,
+    read_coco,
+    read_crops,
+    read_negatives,
+    without_annotated,
+)
+from bootstrap_det.data.named import Splits
+from bootstrap_det.detector import Detector
+from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.mining import BootstrapParams, Recipe
+from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.runs import Job, RunFolder
+from bootstrap_det.samples import Jitter
+from bootstrap_det.training import as_window, default_channels, the_label
+
+Options = dict[str, Any]
+
+
+def make_job(options: Options) -> Job:
+    """Return the run that the options describe, its data read and its parameters checked."""
+    hog = default_channels().get_params()
+    channels = HOG(**{**hog, **given(options, hog)})
+    pyramid = Pyramid(**given(options, Pyramid().get_params()))
+    params = BootstrapParams(
+        n_rounds=options["rounds"],
+        n_jobs=options["jobs"],
+        **given(options, _names(BootstrapParams)),
+    )
+    jitter = Jitter(**given(options, _names(Jitter)))
+    name = options["dataset"] or _own_name(options)
+    out = options["out"] or Path("runs") / name
+    RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
+    splits = training_splits(options)
+    label = the_label(splits.train, options["label"])
+    window = as_window(options["window"], splits.train, label, channels)
+    return Job(
+        name=name,
+        train=splits.train,
+        negatives=splits.negatives,
+        test=splits.test,
+        detection_map=splits.detection_map,
+        recipe=Recipe(window, channels, pyramid, label),
+        jitter=jitter,
+        params=params,
+        out=out,
+        command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        overwrite=options["overwrite"],
+        resume=options["resume"],
+    )
+
+
+def training_splits(options: Options) -> Splits:
+    """Return the training, mining and test data that the options name."""
+    kinds = [name for name in ("dataset", "data", "crops") if options[name]]
+    if len(kinds) != 1:
+        raise ParameterError(
+            "Training needs one of --dataset, --data and --crops. Got "
+            + (" and ".join(f"--{name}" for name in kinds) or "none of them")
+            + "."
+        )
+    splits = _named_splits(options)
+    if splits.train is None:
+        raise ParameterError(
+            f"The data set {splits.name!r} is for testing only. Give it as --test-dataset."
+        )
+    splits = replace(splits, negatives=_negatives(splits.train, splits.negatives, options))
+    test = test_splits(options)
+    if test is None:
+        return splits
+    return replace(splits, test=test.test, detection_map=test.detection_map)
+
+
+def _negatives(annotated: Dataset, negatives: Dataset | None, options: Options) -> Dataset:
+    """Return all pictures to mine: given folders, and annotated ones away from their objects."""
+    parts = [] if negatives is None else [negatives]
+    for folder in options["negatives"]:
+        more = read_negatives(folder, skip_bad=options["skip_bad"])
+        parts.append(without_annotated(more, annotated, skip_bad=options["skip_bad"]))
+    if len(annotated):
+        parts.append(replace(annotated, crops=None, skipped=(), notes=()))
+    if not parts:
+        raise DataError(
+            "There is no picture to take negatives from. Give a folder of pictures without the "
+            "object with --negatives."
+        )
+    return reduce(lambda first, second: merge(first, second, first.name), parts)
+
+
+def _named_splits(options: Options) -> Splits:
+    skip_bad = options["skip_bad"]
+    if options["dataset"]:
+        return named.load(options["dataset"], data_root=options["data_root"], skip_bad=skip_bad)
+    if options["data"]:
+        own = read_coco(options["data"], options["images"], skip_bad=skip_bad)
+    else:
+        own = read_crops(options["crops"], label=options["label"] or "object")
+    return named.Splits(own.name, own, None, None)
+
+
+def test_splits(options: Options) -> Splits | None:
+    """Return the test set that the options name, or None."""
+    boxes, skip_bad = options["test_boxes"], options["skip_bad"]
+    if options["test_dataset"] and options["test_data"]:
+        raise ParameterError("Give --test-dataset or --test-data, not both.")
+    if options["test_dataset"]:
+        root = options["data_root"]
+        found = named.load(options["test_dataset"], data_root=root, boxes=boxes, skip_bad=skip_bad)
+        if found.test is None:
+            raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
+        return found
+    if not options["test_data"]:
+        return None
+    test = read_coco(
+        options["test_data"], options["test_images"], box_key=boxes or "bbox", skip_bad=skip_bad
+    )
+    return named.Splits(test.name, None, None, test)
+
+
+def load_detector(options: Options) -> Detector:
+    """Return the model's detector with the changes that the options ask for."""
+    detector = Detector.load(options["model"])
+    names = ("threshold", "nms_threshold", *detector.pyramid.get_params())
+    return detector.replace(**given(options, names))
+
+
+def given(options: Options, names: Iterable[str]) -> Options:
+    """Return the options of these names that the user gave."""
+    return {name: options[name] for name in names if options.get(name) is not None}
+
+
+def _own_name(options: Options) -> str:
+    source = options["data"] or options["crops"]
+    return source.stem if source else "run"
+
+
+def _names(parameters: type) -> list[str]:
+    return [field.name for field in fields(parameters)]
