@@ -11,6 +11,8 @@ from rich.table import Table
 
 from bootstrap_det.mining import Callback, RoundRecord, TrainingState
 
+MIN_POSITIVES_FOUND = 0.5  # below it, a detector is likely to find little
+
 _PHASES = {"positives": "cutting positives", "mine": "scanning negatives", "evaluate": "testing"}
 
 
@@ -46,6 +48,11 @@ class RunDisplay(Callback):
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
         self.console.print(round_line(record), highlight=False)
+        if record.positives_found < MIN_POSITIVES_FOUND:
+            self.console.print(
+                f"  [yellow]only {record.positives_found:.0%} of the training objects score at "
+                "least 0:[/] raise --C, give more\n  objects, or detect with a lower --threshold"
+            )
         if record.converged:
             self.console.print("  converged: a complete pass found next to nothing new")
 

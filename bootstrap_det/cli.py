@@ -12,15 +12,12 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from bootstrap_det import __version__
 from bootstrap_det.exceptions import BootstrapDetError, ParameterError
-
-if TYPE_CHECKING:
-    pass
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
 
@@ -284,7 +281,7 @@ def _train(options: dict[str, Any]) -> None:
     console = Console(stderr=True)
     job = jobs.make_job(options)
     display = RunDisplay(console)
-    console.print(_headline(job), highlight=False)
+    console.print(job.headline(), highlight=False)
     with display.progress:
         summary = runs.run_training(job, callbacks=[display])
     print_summary(console, summary, job.out)
@@ -320,13 +317,3 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         skip_bad=options["skip_bad"],
     )
     return scan.to_dict()
-
-
-def _headline(job: Job) -> str:
-    height, width = job.recipe.window.size
-    test = f", tested on {len(job.test)} pictures" if job.test else ", no test set"
-    return (
-        f"{job.name}: {job.train.n_objects:,} objects, {len(job.negatives):,} pictures to mine"
-        f"{test}\n{height}x{width} window, "
-        f"{type(job.recipe.channels).__name__} + linear SVM, seed {job.params.seed}"
-    )

@@ -59,6 +59,16 @@ class Job:
     overwrite: bool = False
     resume: bool = False
 
+    def headline(self) -> str:
+        """Return two lines on what is going to happen."""
+        height, width = self.recipe.window.size
+        test = f", tested on {len(self.test)} pictures" if self.test else ", no test set"
+        return (
+            f"{self.name}: {self.train.n_objects:,} objects, {len(self.negatives):,} pictures to "
+            f"mine{test}\n{height}x{width} window, {type(self.recipe.channels).__name__} + linear "
+            f"SVM, seed {self.params.seed}"
+        )
+
     def fingerprint(self) -> dict[str, Any]:
         """Return what the state of the run depends on, one entry a thing that may change."""
         params = asdict(self.params)
@@ -288,7 +298,8 @@ def _summary(
 def _round_summary(record: RoundRecord) -> dict[str, Any]:
     measured = record.evaluation
     same = (
-        "round", "n_positives", "n_negatives", "n_mined", "n_images_scanned", "n_windows_scanned",
+        "round", "n_positives", "positives_found", "n_negatives", "n_mined", "n_images_scanned",
+        "n_windows_scanned",
         "n_images_capped", "n_over_limit", "n_evicted", "n_refused", "complete", "converged",
         "mined_false_positives_per_image",
     )  # fmt: skip

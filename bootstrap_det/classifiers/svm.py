@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import f1_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 
 from bootstrap_det._validation import check_float
 from bootstrap_det.exceptions import DataError
 
-C_GRID = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3)
+C_GRID = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 N_FOLDS = 3
 MAX_CROSS_VALIDATION_SAMPLES = 4000
 
@@ -52,10 +52,11 @@ def fit_linear_svm(
 
 
 def choose_c(features: NDArray[np.float32], labels: NDArray[np.bool_], *, seed: int = 0) -> float:
-    """Return the C of :data:`C_GRID` by stratified cross-validated average precision.
+    """Return the C of :data:`C_GRID` by stratified cross-validated F1 score.
 
-    The smallest C within one standard error of the best wins (Breiman's rule): a stronger
-    regularisation that nobody can tell apart generalises better to negatives not yet mined.
+    F1 judges the decision surface itself. A ranking measure would not do: too small a C ranks
+    well and yet puts every score below 0, so the detector finds nothing. The smallest C within
+    one standard error of the best wins (Breiman's rule).
     At most :data:`MAX_CROSS_VALIDATION_SAMPLES` samples take part.
     """
     _check_samples(features, labels)
@@ -81,7 +82,7 @@ def _fold_score(
     features: NDArray[Any], labels: NDArray[Any], train: Any, test: Any, c: float
 ) -> float:
     scores = _fit(features[train], labels[train], c).decision_function(features[test])
-    return float(average_precision_score(labels[test], scores))
+    return float(f1_score(labels[test], scores >= 0.0, zero_division=0.0))
 
 
 def _fit(features: NDArray[Any], labels: NDArray[Any], c: float) -> LinearSVC:

@@ -12,9 +12,7 @@ from bootstrap_det.data.dataset import Dataset, Picture, Skipped
 from bootstrap_det.exceptions import DataError
 
 
-def without_annotated(
-    negatives: Dataset, annotated: Dataset, *, skip_bad: bool = False
-) -> Dataset:
+def without_annotated(negatives: Dataset, annotated: Dataset, *, skip_bad: bool = False) -> Dataset:
     """Return the negatives without the pictures that ``annotated`` shows objects in.
 
     Pictures are compared by their bytes; only files of equal length are read.

@@ -6,6 +6,7 @@ checkpoint of 20,000 windows takes a megabyte instead of hundreds.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
@@ -92,6 +93,7 @@ def _features(
 def _check_fingerprint(
     path: str | os.PathLike[str], saved: dict[str, Any], current: dict[str, Any]
 ) -> None:
+    current = json.loads(json.dumps(current))  # as it was saved: tuples became lists
     differing = sorted(name for name in {*saved, *current} if saved.get(name) != current.get(name))
     if differing:
         raise DataError(

@@ -41,7 +41,7 @@ class BootstrapParams:
         Rounds of mining after round 0, which trains on random negatives.
     n_random_negatives : int, default=5000
         Random windows of round 0, drawn evenly from all pictures.
-    n_negatives_per_image : int, default=50
+    n_negatives_per_image : int, default=100
         Most windows mined from one picture in one round.
     n_negatives_per_round : int, default=5000
         Most windows mined in one round; the hardest stay.
@@ -65,7 +65,7 @@ class BootstrapParams:
 
     n_rounds: int = 2
     n_random_negatives: int = 5000
-    n_negatives_per_image: int = 50
+    n_negatives_per_image: int = 100
     n_negatives_per_round: int = 5000
     mining_threshold: float = MARGIN
     min_new_negatives: int = 10
@@ -187,12 +187,13 @@ def bootstrap(
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
-            fit = _refit(state, positives, recipe, params, index)
-            state.detector = recipe.detector(fit)
+            model = _refit(state, positives, recipe, params, index)
+            state.detector = recipe.detector(model)
+            found = float(np.mean(model.decision_function(positives) >= 0.0))
         with clock.phase("evaluate"):
             evaluation = evaluate(state.detector) if evaluate else {}
         record = RoundRecord.of(
-            index, pool, added, state, len(positives), params, clock.seconds, evaluation
+            index, pool, added, state, (len(positives), found), params, clock.seconds, evaluation
         )
         state.records.append(record)
         if notify(callbacks, "on_round_end", record, state):

@@ -62,6 +62,9 @@ class RoundRecord:
         0 is the round of random negatives.
     n_positives, n_negatives : int
         Samples that the model was fitted on.
+    positives_found : float
+        Share of the training positives that score at least 0. When it is low, so is the recall
+        at threshold 0.
     n_images_scanned, n_windows_scanned : int
         Work of the mining pass; of round 0, the windows drawn from.
     n_found : int
@@ -104,6 +107,7 @@ class RoundRecord:
 
     round: int
     n_positives: int
+    positives_found: float
     n_negatives: int
     n_images_scanned: int
     n_windows_scanned: int
@@ -134,7 +138,7 @@ class RoundRecord:
         pool: Pool,
         added: Added,
         state: TrainingState,
-        n_positives: int,
+        positives: tuple[int, float],
         params: BootstrapParams,
         seconds: dict[str, float],
         evaluation: dict[str, Any],
@@ -154,7 +158,8 @@ class RoundRecord:
         new_loss = _squared_hinge(pool.scores) if index and len(pool) else None
         return cls(
             round=index,
-            n_positives=n_positives,
+            n_positives=positives[0],
+            positives_found=positives[1],
             n_negatives=len(state.cache),
             n_images_scanned=pool.n_images,
             n_windows_scanned=pool.n_windows,
