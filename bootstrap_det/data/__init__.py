@@ -1,9 +1,10 @@
 """Data sets: pictures with boxes, their readers and writers."""
 
 from bootstrap_det.data.coco import read_coco, write_coco
-from bootstrap_det.data.dataset import Crops, Dataset, Picture, Skipped, merge
+from bootstrap_det.data.dataset import Dataset, merge
 from bootstrap_det.data.folders import read_crops, read_negatives
 from bootstrap_det.data.overlap import without_annotated
+from bootstrap_det.data.picture import Crops, Picture, Skipped
 
 __all__ = [
     "Crops",

@@ -19,7 +19,8 @@ import numpy as np
 from bootstrap_det._files import write_json
 from bootstrap_det._validation import check_bool
 from bootstrap_det.boxes import xyxy_to_xywh
-from bootstrap_det.data.dataset import MAX_ID, MAX_SIDE, Dataset, Picture, Skipped
+from bootstrap_det.data.dataset import Dataset
+from bootstrap_det.data.picture import MAX_ID, MAX_SIDE, Picture, Skipped
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.images import image_size
 

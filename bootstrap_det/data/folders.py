@@ -14,7 +14,8 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool
-from bootstrap_det.data.dataset import Crops, Dataset, Picture, Skipped
+from bootstrap_det.data.dataset import Dataset
+from bootstrap_det.data.picture import Crops, Picture, Skipped
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size, list_images, read_image
 

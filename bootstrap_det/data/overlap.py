@@ -8,7 +8,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bootstrap_det.data.dataset import Dataset, Picture, Skipped
+from bootstrap_det.data.dataset import Dataset
+from bootstrap_det.data.picture import Picture, Skipped
 from bootstrap_det.exceptions import DataError
 
 
