@@ -54,7 +54,9 @@ def main() -> None:
     """Print the table."""
     cv2.setNumThreads(1)
     image = cv2.resize(cv2.cvtColor(data.coffee(), cv2.COLOR_RGB2GRAY), (640, 480))
-    print("| cell, px | orientations | ours, ms | scikit-image, ms | ratio |\n|---|---|---|---|---|")
+    print(
+        "| cell, px | orientations | ours, ms | scikit-image, ms | ratio |\n|---|---|---|---|---|"
+    )
     with threadpool_limits(1):
         for cell_size, n_orientations in ((8, 9), (4, 9), (6, 12)):
             print(compare(cell_size, n_orientations, image))

@@ -65,7 +65,7 @@ def round_line(record: RoundRecord) -> str:
     rate = measured.get("false_positives_per_image", before)
     return (
         f"round {record.round}  neg {record.n_negatives:>6,}  mined {record.n_mined:>6,}  "
-        f"fp/img {_number(rate, 2)}  recall {_number(recall, 3)}  "
+        f"fp/img {_number(rate, 2):>5}  recall {_number(recall, 3)}  "
         f"AP {_number(measured.get('ap'), 3)}  {sum(record.seconds.values()):5.1f} s"
     )
 
@@ -95,9 +95,9 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
     test = summary["test"]
     if test:
         console.print(
-            f"\nfp/image: detections with a score of at least 0 that hit nothing, on the "
-            f"{test['n_images']} pictures of\n{test['name']} ({test['n_objects']} objects); "
-            "recall@1: at 1 false positive per picture."
+            f"\nmeasured on {test['name']}: {test['n_images']} pictures, {test['n_objects']} "
+            "objects\nfp/image: detections of score 0 and more that hit nothing\n"
+            "recall@1: objects found at 1 false positive per picture"
         )
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim")

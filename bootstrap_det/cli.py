@@ -296,7 +296,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
     test = jobs.test_splits(options)
-    if test is None or test.test is None:
+    if test.test is None:
         raise ParameterError("Give the test set with --test-dataset or --test-data.")
     if options["results"]:
         evaluation = evaluate_results(

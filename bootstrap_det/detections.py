@@ -51,7 +51,7 @@ class Detections:
             which = [which]
         return Detections(self.boxes[which], self.scores[which], self.labels[which], self.image_id)
 
-    def mapped(self, relative: tuple[float, float, float, float]) -> Detections:
+    def mapped(self, relative: tuple[float, ...]) -> Detections:
         """Return the detections with boxes of another convention, see :func:`boxes.relative`."""
         boxes = box_ops.relative(self.boxes, relative)
         return Detections(boxes, self.scores, self.labels, self.image_id)

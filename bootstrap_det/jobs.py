@@ -37,6 +37,8 @@ Options = dict[str, Any]
 
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
+    if options["dataset"]:
+        options = {**options, **_card_defaults(options)}
     hog = default_channels().get_params()
     channels = HOG(**{**hog, **given(options, hog)})
     pyramid = Pyramid(**given(options, Pyramid().get_params()))
@@ -49,15 +51,16 @@ def make_job(options: Options) -> Job:
     name = options["dataset"] or _own_name(options)
     out = options["out"] or Path("runs") / name
     RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
-    splits = training_splits(options)
-    label = the_label(splits.train, options["label"])
-    window = as_window(options["window"], splits.train, label, channels)
+    train, negatives = training_data(options)
+    test = test_splits(options)
+    label = the_label(train, options["label"])
+    window = as_window(options["window"], train, label, channels)
     return Job(
         name=name,
-        train=splits.train,
-        negatives=splits.negatives,
-        test=splits.test,
-        detection_map=splits.detection_map,
+        train=train,
+        negatives=negatives,
+        test=test.test,
+        detection_map=test.detection_map,
         recipe=Recipe(window, channels, pyramid, label),
         jitter=jitter,
         params=params,
@@ -68,8 +71,8 @@ def make_job(options: Options) -> Job:
     )
 
 
-def training_splits(options: Options) -> Splits:
-    """Return the training, mining and test data that the options name."""
+def training_data(options: Options) -> tuple[Dataset, Dataset]:
+    """Return the objects to train on and the pictures to mine that the options name."""
     kinds = [name for name in ("dataset", "data", "crops") if options[name]]
     if len(kinds) != 1:
         raise ParameterError(
@@ -77,16 +80,12 @@ def training_splits(options: Options) -> Splits:
             + (" and ".join(f"--{name}" for name in kinds) or "none of them")
             + "."
         )
-    splits = _named_splits(options)
+    splits = _training_splits(options)
     if splits.train is None:
         raise ParameterError(
             f"The data set {splits.name!r} is for testing only. Give it as --test-dataset."
         )
-    splits = replace(splits, negatives=_negatives(splits.train, splits.negatives, options))
-    test = test_splits(options)
-    if test is None:
-        return splits
-    return replace(splits, test=test.test, detection_map=test.detection_map)
+    return splits.train, _negatives(splits.train, splits.negatives, options)
 
 
 def _negatives(annotated: Dataset, negatives: Dataset | None, options: Options) -> Dataset:
@@ -105,7 +104,7 @@ def _negatives(annotated: Dataset, negatives: Dataset | None, options: Options) 
     return reduce(lambda first, second: merge(first, second, first.name), parts)
 
 
-def _named_splits(options: Options) -> Splits:
+def _training_splits(options: Options) -> Splits:
     skip_bad = options["skip_bad"]
     if options["dataset"]:
         return named.load(options["dataset"], data_root=options["data_root"], skip_bad=skip_bad)
@@ -113,26 +112,33 @@ def _named_splits(options: Options) -> Splits:
         own = read_coco(options["data"], options["images"], skip_bad=skip_bad)
     else:
         own = read_crops(options["crops"], label=options["label"] or "object")
-    return named.Splits(own.name, own, None, None)
+    return Splits(own.name, own)
 
 
-def test_splits(options: Options) -> Splits | None:
-    """Return the test set that the options name, or None."""
+def _card_defaults(options: Options) -> Options:
+    """Return the card's parameters for what the user left open."""
+    defaults = named.card(options["dataset"]).defaults
+    return {name: value for name, value in defaults.items() if options[name] is None}
+
+
+def test_splits(options: Options) -> Splits:
+    """Return the test set that the options name; without any, that of the training set, if any."""
     boxes, skip_bad = options["test_boxes"], options["skip_bad"]
-    if options["test_dataset"] and options["test_data"]:
+    named_one = options["test_dataset"]
+    if named_one and options["test_data"]:
         raise ParameterError("Give --test-dataset or --test-data, not both.")
-    if options["test_dataset"]:
-        root = options["data_root"]
-        found = named.load(options["test_dataset"], data_root=root, boxes=boxes, skip_bad=skip_bad)
-        if found.test is None:
-            raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
-        return found
-    if not options["test_data"]:
-        return None
-    test = read_coco(
-        options["test_data"], options["test_images"], box_key=boxes or "bbox", skip_bad=skip_bad
-    )
-    return named.Splits(test.name, None, None, test)
+    if options["test_data"]:
+        test = read_coco(
+            options["test_data"], options["test_images"], box_key=boxes or "bbox", skip_bad=skip_bad
+        )
+        return Splits(test.name, test=test)
+    name = named_one or options.get("dataset")
+    if not name:
+        return Splits("none")
+    found = named.load(name, data_root=options["data_root"], boxes=boxes, skip_bad=skip_bad)
+    if named_one and found.test is None:
+        raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
+    return found
 
 
 def load_detector(options: Options) -> Detector:

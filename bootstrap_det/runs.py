@@ -52,7 +52,7 @@ class Job:
     recipe: Recipe
     out: Path
     test: Dataset | None = None
-    detection_map: tuple[float, float, float, float] = SAME_BOX
+    detection_map: tuple[float, ...] = SAME_BOX
     jitter: Jitter = field(default_factory=Jitter)
     params: BootstrapParams = field(default_factory=BootstrapParams)
     command: str = ""

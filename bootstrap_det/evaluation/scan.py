@@ -74,7 +74,7 @@ class _Rules:
     label: str
     iou_threshold: float
     score_floor: float
-    detection_map: tuple[float, float, float, float]
+    detection_map: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def evaluate_detector(
     label: str | None = None,
     iou_threshold: float = 0.5,
     score_floor: float = SCORE_FLOOR,
-    detection_map: tuple[float, float, float, float] = SAME_BOX,
+    detection_map: tuple[float, ...] = SAME_BOX,
     n_jobs: int = 1,
     skip_bad: bool = False,
     on_progress: Callable[[int, int], Any] | None = None,

@@ -1,0 +1,209 @@
+"""Data sets by name: their cards, and loaders that read them in place."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from bootstrap_det.data import embedded
+from bootstrap_det.data.coco import read_coco
+from bootstrap_det.data.dataset import Dataset
+from bootstrap_det.data.folders import read_crops, read_negatives
+from bootstrap_det.exceptions import DataError, ParameterError
+
+SAME_BOX = (0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class BoxConvention:
+    """What the boxes of an annotation field mean.
+
+    Attributes
+    ----------
+    description : str
+        In words.
+    from_detection : tuple of float
+        The constant map from a detected box to this convention, x1, y1, x2, y2 in units of the
+        detected box's sides.
+    """
+
+    description: str
+    from_detection: tuple[float, ...] = SAME_BOX
+
+
+@dataclass(frozen=True)
+class Card:
+    """What is known of a named data set; read from ``datasets/NAME.toml``.
+
+    Attributes
+    ----------
+    name, title, task, source, licence, box_convention, split, citation : str
+        For people.
+    use : tuple of str
+        Of ``"train"``, ``"negatives"`` and ``"test"``, what it has.
+    needs_data_root : bool
+        Whether its files are not in the packages.
+    files : tuple of str
+        Files and folders expected below the data root.
+    boxes : dict of str to BoxConvention
+        Fields of its annotations that hold boxes, the default first.
+    defaults : dict
+        Training parameters that suit it, by their names on the command line.
+    """
+
+    name: str
+    title: str
+    task: str
+    source: str
+    licence: str
+    box_convention: str
+    split: str
+    citation: str
+    use: tuple[str, ...]
+    needs_data_root: bool
+    files: tuple[str, ...] = ()
+    boxes: dict[str, BoxConvention] = field(default_factory=dict)
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Splits:
+    """A named data set, loaded: the parts that it has.
+
+    Attributes
+    ----------
+    name : str
+        Of the data set.
+    train, negatives, test : Dataset or None
+        Objects to train on, pictures to mine, pictures to measure on.
+    detection_map : tuple of float
+        From a detected box to the convention of ``test``, see
+        :func:`bootstrap_det.boxes.relative`.
+    """
+
+    name: str
+    train: Dataset | None = None
+    negatives: Dataset | None = None
+    test: Dataset | None = None
+    detection_map: tuple[float, ...] = SAME_BOX
+
+
+def available() -> tuple[str, ...]:
+    """Return the names of all data sets."""
+    return tuple(sorted(path.stem for path in _cards_folder().glob("*.toml")))
+
+
+@cache
+def card(name: str) -> Card:
+    """Return what is known of a data set.
+
+    Raises
+    ------
+    ParameterError
+        When there is none of this name.
+    """
+    if name not in available():
+        close = difflib.get_close_matches(name, available(), n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        choices = ", ".join(map(repr, available()))
+        raise ParameterError(f"The data set must be one of {choices}. Got {name!r} instead.{hint}")
+    values = tomllib.loads((_cards_folder() / f"{name}.toml").read_text(encoding="utf-8"))
+    values["boxes"] = {
+        key: BoxConvention(entry["description"], tuple(entry["from_detection"]))
+        for key, entry in values.get("boxes", {}).items()
+    }
+    return Card(**{**values, "use": tuple(values["use"]), "files": tuple(values["files"])})
+
+
+def load(
+    name: str,
+    *,
+    data_root: str | os.PathLike[str] | None = None,
+    boxes: str | None = None,
+    skip_bad: bool = False,
+) -> Splits:
+    """Return a data set by its name, read in place.
+
+    Parameters
+    ----------
+    name : str
+        One of :func:`available`.
+    data_root : str or path-like, optional
+        Folder that holds the files of all data sets; the embedded ones need none.
+    boxes : str, optional
+        Which box convention to read, one of the card's ``boxes``; by default its first.
+    skip_bad : bool, default=False
+        Leave out what cannot be read, and list it.
+
+    Raises
+    ------
+    ParameterError
+        When the name or the box convention is unknown.
+    DataError
+        When files are missing; the message says which, where they come from, and their licence.
+    """
+    about = card(name)
+    if boxes is not None and boxes not in about.boxes:
+        choices = ", ".join(map(repr, about.boxes)) or "none"
+        raise ParameterError(
+            f"The boxes of {name!r} must be one of {choices}. Got {boxes!r} instead."
+        )
+    root = Path(data_root) if data_root is not None else None
+    if about.needs_data_root:
+        _require_files(about, root)
+    return _LOADERS[name](about, root or Path(), boxes or next(iter(about.boxes), ""), skip_bad)
+
+
+def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    return Splits(
+        about.name, embedded.train_faces(), embedded.negatives(), embedded.held_out_scenes()
+    )
+
+
+def _caltech_crops(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    crops, scenes = (root / file for file in about.files)
+    return Splits(
+        about.name,
+        read_crops(crops, label="face"),
+        read_negatives(scenes, name="negatives_scenes", skip_bad=skip_bad),
+    )
+
+
+def _mit_cmu(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    annotations, pictures = (root / file for file in about.files)
+    test = read_coco(annotations, pictures, name=about.name, box_key=boxes, skip_bad=skip_bad)
+    return Splits(about.name, test=test, detection_map=about.boxes[boxes].from_detection)
+
+
+_LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
+    "faces": _faces,
+    "caltech-crops": _caltech_crops,
+    "mit-cmu": _mit_cmu,
+}
+
+
+def _require_files(about: Card, root: Path | None) -> None:
+    if root is None:
+        raise DataError(
+            f"The data set {about.name!r} needs --data-root, the folder that holds "
+            f"{' and '.join(about.files)}. It comes from: {about.source}. "
+            f"Licence: {about.licence}."
+        )
+    missing = [file for file in about.files if not (root / file).exists()]
+    if missing:
+        raise DataError(
+            f"{root}: lacks {missing[0]}, which the data set {about.name!r} needs. It comes "
+            f"from: {about.source}. Licence: {about.licence}."
+        )
+
+
+def _cards_folder() -> Path:
+    """Return the cards inside the installed package, or those of the repository."""
+    inside = Path(__file__).parent / "cards"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "datasets"
