@@ -65,8 +65,8 @@ def round_line(record: RoundRecord) -> str:
     rate = measured.get("false_positives_per_image", before)
     return (
         f"round {record.round}  neg {record.n_negatives:>6,}  mined {record.n_mined:>6,}  "
-        f"fp/img {_number(rate, 2):>5}  recall {_number(recall, 3)}  "
-        f"AP {_number(measured.get('ap'), 3)}  {sum(record.seconds.values()):5.1f} s"
+        f"fp/img {_number(rate, 2):>6}  recall {_number(recall, 3)}  "
+        f"AP {_number(measured.get('ap'), 3)}  {sum(record.seconds.values()):4.0f} s"
     )
 
 

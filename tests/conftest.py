@@ -57,8 +57,9 @@ def toy():
         image = noise(rng)
         x, y = rng.integers(0, 96 - SIDE), rng.integers(0, 80 - SIDE)
         draw_cross(image, x, y)
+        box = [[x, y, x + SIDE, y + SIDE]]
         scenes.append(
-            Picture(index, f"{index}.png", [[x, y, x + SIDE, y + SIDE]], ["cross"], [0 > 1], [0 > 1], pixels=image)
+            Picture(index, f"{index}.png", box, ["cross"], [False], [False], pixels=image)
         )
     dataset = Dataset("crosses", tuple(scenes))
     negatives = Dataset(
@@ -73,7 +74,7 @@ def toy():
         "n_negatives_per_image": 40,
         "n_negatives_per_round": 150,
         "min_new_negatives": 0,
-        "C": 0.1,
+        "C": 3.0,
         "seed": 5,
     }
 

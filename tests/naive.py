@@ -1,4 +1,4 @@
-"""Obviously right twins of the kernels, in plain loops; nothing here is imported from the package."""
+"""Obviously right twins of the kernels, in plain loops; they import nothing of the package."""
 
 import math
 

@@ -1,0 +1,168 @@
+"""Boxes: conversions, overlap, and the properties of non-maximum suppression."""
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootstrap_det import boxes as box_ops
+from bootstrap_det.exceptions import ParameterError
+
+
+def random_boxes(rng, n, size=100.0):
+    corners = rng.uniform(0, size, (n, 2))
+    return np.concatenate([corners, corners + rng.uniform(5, 40, (n, 2))], axis=1)
+
+
+@st.composite
+def scored_boxes(draw):
+    """Draw up to 40 boxes on a coarse grid, with ties among boxes and among scores."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    n = draw(st.integers(0, 40))
+    corners = rng.integers(0, 12, (n, 2))
+    boxes = np.concatenate([corners, corners + rng.integers(1, 9, (n, 2))], axis=1).astype(float)
+    return boxes, rng.integers(-3, 4, n).astype(float)
+
+
+thresholds = st.sampled_from([0.0, 0.2, 0.5, 0.9, 1.0])
+kinds = st.sampled_from(["iou", "min"])
+
+
+@given(scored_boxes(), thresholds, kinds)
+def test_nms_kept_boxes_do_not_overlap_more_than_the_threshold(case, threshold, kind):
+    boxes, scores = case
+    kept = box_ops.nms(boxes, scores, threshold=threshold, kind=kind)
+    overlap = box_ops.overlap(boxes[kept], boxes[kept], kind=kind)
+    assert (overlap[~np.eye(len(kept), dtype=bool)] <= threshold).all()
+
+
+@given(scored_boxes(), thresholds, kinds)
+def test_nms_dropped_boxes_overlap_a_kept_one_that_scores_as_much(case, threshold, kind):
+    boxes, scores = case
+    kept = box_ops.nms(boxes, scores, threshold=threshold, kind=kind)
+    for i in set(range(len(boxes))) - set(kept.tolist()):
+        better = kept[scores[kept] >= scores[i]]
+        assert box_ops.overlap(boxes[[i]], boxes[better], kind=kind).max() > threshold
+
+
+@given(scored_boxes(), thresholds)
+def test_nms_is_idempotent(case, threshold):
+    boxes, scores = case
+    kept = box_ops.nms(boxes, scores, threshold=threshold)
+    again = box_ops.nms(boxes[kept], scores[kept], threshold=threshold)
+    assert again.tolist() == list(range(len(kept)))
+
+
+@given(scored_boxes(), thresholds, st.integers(0, 2**32 - 1))
+def test_nms_does_not_depend_on_the_order(case, threshold, seed):
+    boxes, scores = case
+    shuffled = np.random.default_rng(seed).permutation(len(boxes))
+    one = box_ops.nms(boxes, scores, threshold=threshold)
+    other = shuffled[box_ops.nms(boxes[shuffled], scores[shuffled], threshold=threshold)]
+    np.testing.assert_array_equal(boxes[one], boxes[other])
+    np.testing.assert_array_equal(scores[one], scores[other])
+
+
+@given(scored_boxes(), st.integers(0, 45))
+def test_nms_max_kept_is_a_prefix(case, max_kept):
+    boxes, scores = case
+    some, full = box_ops.nms(boxes, scores, max_kept=max_kept), box_ops.nms(boxes, scores)
+    assert some.tolist() == full[:max_kept].tolist()
+
+
+@given(scored_boxes())
+def test_nms_is_sorted_by_falling_score(case):
+    boxes, scores = case
+    assert (np.diff(scores[box_ops.nms(boxes, scores)]) <= 0).all()
+
+
+@pytest.mark.parametrize("threshold", [0.15, 0.3, 0.6])
+def test_nms_keeps_what_opencv_keeps(rng, threshold):
+    boxes, scores = random_boxes(rng, 300), rng.normal(size=300)
+    # OpenCV drops scores that are not above its (non-negative) score threshold: hence the shift.
+    shifted = scores - scores.min() + 1.0
+    ref = cv2.dnn.NMSBoxes(box_ops.xyxy_to_xywh(boxes), shifted, 0.0, threshold)
+    assert box_ops.nms(boxes, scores, threshold=threshold).tolist() == list(ref)
+
+
+def test_nms_by_smaller_drops_the_part_inside_the_whole():
+    boxes, scores = [[0, 0, 100, 100], [40, 40, 60, 60]], [2.0, 1.0]
+    assert box_ops.nms(boxes, scores, threshold=0.5).tolist() == [0, 1]
+    assert box_ops.nms(boxes, scores, threshold=0.5, kind="min").tolist() == [0]
+
+
+def test_nms_breaks_ties_by_coordinates():
+    boxes = [[9, 0, 19, 10], [0, 5, 10, 15], [0, 0, 10, 10]]
+    assert box_ops.nms(boxes, [1, 1, 1], threshold=1.0).tolist() == [2, 1, 0]
+
+
+def test_nms_of_nothing_is_empty():
+    assert box_ops.nms([], []).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "scores", "parameters", "message"),
+    [
+        ([[0, 0, 1, 1]], [1, 2], {}, r"shape \(1,\), one for each box. Got \(2,\)"),
+        ([[0, 0, 1, 1]], [np.nan], {}, "must be finite"),
+        ([[0, 0, np.inf, 1]], [1], {}, "must be finite"),
+        ([[0, 0, 1]], [1], {}, r"boxes must be an array of shape \(n, 4\)"),
+        ([], [], {"threshold": 1.5}, r"'threshold' parameter of nms .* \[0, 1\]. Got 1.5"),
+        ([], [], {"kind": "giou"}, "'kind' parameter of nms must be one of 'iou', 'min'"),
+        ([], [], {"max_kept": -1}, r"'max_kept' parameter of nms must be an int in \[0, inf\)"),
+        ([], [], {"max_kept": True}, "'max_kept' parameter"),
+    ],
+)
+def test_nms_errors(boxes, scores, parameters, message):
+    with pytest.raises(ParameterError, match=message):
+        box_ops.nms(boxes, scores, **parameters)
+
+
+def test_overlap_by_hand():
+    got = box_ops.overlap([[0, 0, 2, 2]], [[0, 0, 2, 2], [1, 1, 3, 3], [2, 0, 4, 2]])
+    np.testing.assert_allclose(got, [[1, 1 / 7, 0]])
+    assert box_ops.overlap([[0, 0, 4, 4]], [[1, 1, 2, 2]], kind="min") == 1.0
+
+
+def test_overlap_is_symmetric_and_at_most_1(rng):
+    boxes = random_boxes(rng, 20)
+    got = box_ops.overlap(boxes, boxes)
+    np.testing.assert_array_equal(got, got.T)
+    assert got.max() == 1.0
+    assert got.min() >= 0.0
+
+
+def test_overlap_names_the_argument_that_is_wrong():
+    with pytest.raises(ParameterError, match=r"others must be an array of shape \(n, 4\)"):
+        box_ops.overlap([[0, 0, 1, 1]], [[1, 2, 3]])
+
+
+def test_area_of_inverted_boxes_is_0():
+    assert box_ops.area([[0, 0, 3, 2], [3, 0, 0, 2], [3, 3, 0, 0]]).tolist() == [6, 0, 0]
+
+
+def test_clip_cuts_to_the_picture():
+    got = box_ops.clip([[-5, -5, 15, 25], [30, 30, 40, 40]], (20, 10))
+    assert got.tolist() == [[0, 0, 10, 20], [10, 20, 10, 20]]
+
+
+def test_conversions_round_trip(rng):
+    boxes = random_boxes(rng, 10)
+    np.testing.assert_allclose(box_ops.xywh_to_xyxy(box_ops.xyxy_to_xywh(boxes)), boxes)
+    assert box_ops.xyxy_to_xywh([[1, 2, 4, 8]]).tolist() == [[1, 2, 3, 6]]
+
+
+def test_conversions_leave_their_input_alone(rng):
+    boxes = random_boxes(rng, 4)
+    before = boxes.copy()
+    for convert in (box_ops.xyxy_to_xywh, box_ops.xywh_to_xyxy, box_ops.area):
+        convert(boxes)
+    box_ops.clip(boxes, (10, 10))
+    np.testing.assert_array_equal(boxes, before)
+
+
+def test_relative_whole_changes_nothing(rng):
+    boxes = random_boxes(rng, 5)
+    np.testing.assert_allclose(box_ops.relative(boxes, (0, 0, 1, 1)), boxes)
+    assert box_ops.relative([[10, 20, 30, 60]], (0.5, -0.25, 1, 0.5)).tolist() == [[20, 10, 30, 40]]
