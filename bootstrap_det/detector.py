@@ -240,7 +240,7 @@ class Detector:
         check_format(header, path)
         try:
             return cls._from_header(header, arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(path, str(error) or type(error).__name__) from None
 
     @classmethod

@@ -39,6 +39,8 @@ class LevelPlan:
         Pixels added on each side of the resampled picture.
     cell_size : int
         Pixels from one grid position to the next.
+    nominal_scale : float, default=1.0
+        The factor asked for, before sizes were rounded to whole pixels.
     """
 
     index: int
@@ -46,16 +48,12 @@ class LevelPlan:
     scale: tuple[float, float]
     padding: int
     cell_size: int
+    nominal_scale: float = 1.0
 
     @property
     def padded_size(self) -> tuple[int, int]:
         """Height and width in pixels with the padding on both sides."""
         return self.size[0] + 2 * self.padding, self.size[1] + 2 * self.padding
-
-    @property
-    def nominal_scale(self) -> float:
-        """Geometric mean of the two factors."""
-        return math.sqrt(self.scale[0] * self.scale[1])
 
 
 class Extent(Protocol):
@@ -133,11 +131,17 @@ class Pyramid:
         Raises
         ------
         ParameterError
-            When the largest level would exceed ``MAX_LEVEL_PIXELS``.
+            When the largest level would exceed ``MAX_LEVEL_PIXELS``, or the largest object is below
+        the smallest.
         """
         heights = [window.object_size[0] for window in windows]
         smallest = self.min_object_size or min(heights)
         largest = self.max_object_size or math.inf
+        if largest < smallest:
+            raise ParameterError(
+                f"max_object_size ({largest:g} px) is below the smallest object that is looked "
+                f"for ({smallest:g} px, the template's own). Lower min_object_size, too."
+            )
         first = max(heights) / smallest
         levels: list[LevelPlan] = []
         while True:
@@ -152,7 +156,7 @@ class Pyramid:
     def _level(self, index: int, size: tuple[int, int], factor: float, cell: int) -> LevelPlan:
         height, width = round(size[0] * factor), round(size[1] * factor)
         scale = (height / size[0], width / size[1])
-        return LevelPlan(index, (height, width), scale, self.padding, cell)
+        return LevelPlan(index, (height, width), scale, self.padding, cell, factor)
 
 
 def make_level(image: NDArray[Any], plan: LevelPlan) -> NDArray[Any]:

@@ -132,9 +132,29 @@ def with_margin(crop: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:
 def _warp(
     image: NDArray[Any], box: NDArray[np.float64], window: Window, margin: int, change: _Change
 ) -> NDArray[Any]:
-    """Return the window's patch, with ``margin`` pixels round it, of the picture's dtype."""
+    """Return the window's patch, with ``margin`` pixels round it, of the picture's dtype.
+
+    A large object is warped at twice the window's size and then averaged down, as the pyramid
+    averages; interpolated at the final size, it would be less sharp than what a scan sees.
+    """
     target = window.object_xyxy + margin
     size = (window.size[1] + 2 * margin, window.size[0] + 2 * margin)
+    oversampling = 2 if change.scale * _relative_size(target, box) < 1.0 else 1
+    large = (size[0] * oversampling, size[1] * oversampling)
+    patch = _warp_onto(image, box, target * oversampling, large, change)
+    if oversampling > 1:
+        patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
+    return patch if change.gain == 1.0 else _with_gain(patch, change.gain)
+
+
+def _warp_onto(
+    image: NDArray[Any],
+    box: NDArray[np.float64],
+    target: NDArray[np.float64],
+    size: tuple[int, int],
+    change: _Change,
+) -> NDArray[Any]:
+    """Return a patch of ``size`` (width, height) in which ``box`` lies on ``target``."""
     factor = change.scale * _relative_size(target, box)
     if factor < 1.0:
         image, box = _shrink(image, box, factor, reach=max(size))
@@ -146,14 +166,13 @@ def _warp(
     )
     # Boxes lie on pixel edges, warpAffine maps pixel centres: hence the halves.
     offset = _centre(target) - 0.5 + shift - linear @ (_centre(box) - 0.5)
-    patch = cv2.warpAffine(
+    return cv2.warpAffine(
         image,
         np.column_stack([linear, offset]),
         size,
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return patch if change.gain == 1.0 else _with_gain(patch, change.gain)
 
 
 def _shrink(

@@ -142,8 +142,8 @@ def test_fit_linear_svm_uses_the_c_given(rng):
 
 def test_fit_linear_svm_chooses_c_by_itself(rng):
     features, labels = two_clouds(rng)
-    chosen = choose_c(features, labels, seed=1)
-    assert fit_linear_svm(features, labels, seed=1).C == chosen
+    svm = fit_linear_svm(features, labels, seed=1)
+    assert choose_c(features, labels, seed=1) == svm.C
 
 
 @pytest.mark.parametrize("c", [0, -1, float("nan"), float("inf"), "1", True])

@@ -189,6 +189,11 @@ def test_reach_picture_smaller_than_the_window():
     assert reason.startswith("the picture is smaller than the 24x24 window")
 
 
+def test_reach_max_object_size_below_the_template():
+    with pytest.raises(ParameterError, match=r"max_object_size \(10 px\) is below the smallest"):
+        reach([50, 50, 74, 74], max_object_size=10)
+
+
 def test_reach_all_fine():
     found = check_reach(plan(), WINDOW, CHANNELS, [[10, 10, 40, 40], [60, 50, 110, 100]])
     assert found.reachable.all()
