@@ -86,9 +86,9 @@ def main() -> None:
         seconds = sum(sum(record.seconds.values()) for record in result.records)
         low, high = measures.recall_at_fppi.values()
         n_weights = result.detector.templates[0].model.weights.size
+        recall = f"{low:.3f} / {high:.3f}"
         print(
-            f"| {name} | {n_weights} | {measures.ap:.3f} | {low:.3f} / {high:.3f} | {seconds:.0f} |",
-            flush=True,
+            f"| {name} | {n_weights} | {measures.ap:.3f} | {recall} | {seconds:.0f} |", flush=True
         )
 
 

@@ -338,6 +338,19 @@ def test_bootstrap_goes_no_further_once_converged(toy):
     assert len(again.records) == 2
 
 
+def test_bootstrap_scores_its_negatives_by_the_latest_model(toy):
+    state = toy.result.state
+    scores = toy.detector.templates[0].model.decision_function(state.cache.features)
+    np.testing.assert_allclose(state.cache.scores, scores, atol=1e-9)
+
+
+def test_bootstrap_chooses_c_in_the_first_two_rounds_only(toy, monkeypatch):
+    choices = iter([0.5, 0.25, 0.125])
+    monkeypatch.setattr("bootstrap_det.mining.loop.choose_c", lambda *_, **__: next(choices))
+    state = run(toy, n_rounds=3, C=None)
+    assert [record.C for record in state.records] == [0.5, 0.25, 0.25, 0.25]
+
+
 def test_bootstrap_without_rounds_is_random_negatives_only(toy):
     state = run(toy, n_rounds=0)
     assert len(state.records) == 1
