@@ -102,6 +102,15 @@ _FEATURES = _options(
     click.option("--epsilon", type=float, help="Noise floor of a block, in grey levels."),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
+_OBJECT_SIZES = _options(
+    click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
+    click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
+    click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
+)
+_DETECTOR = _options(
+    _OBJECT_SIZES,
+    click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
+)
 _SCALES = _options(
     click.option(
         "--window",
@@ -109,9 +118,7 @@ _SCALES = _options(
         callback=_parse_size,
         help="The template's size in pixels.",
     ),
-    click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
-    click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
-    click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
+    _OBJECT_SIZES,
     click.option("--padding", type=int, help="Border round each level, level pixels."),
 )
 _LOOP = _options(
@@ -168,10 +175,7 @@ def train(**options: Any) -> None:
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--model", type=_PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
-@click.option("--min-object-size", type=float, help="Height of the smallest object, pixels.")
-@click.option("--max-object-size", type=float, help="Height of the largest object, pixels.")
-@click.option("--scales-per-octave", type=int, help="Levels from one size to half of it.")
-@click.option("--nms-threshold", type=float, help="Largest overlap of two detections.")
+@_DETECTOR
 @click.option("--save-dir", type=_PATH, help="Write the pictures with boxes drawn into it.")
 @click.option("--out", type=_PATH, help="Write COCO results (JSON).")
 @click.option("--csv", "csv_path", type=_PATH, help="Write a table.")
@@ -222,10 +226,7 @@ def detect(**options: Any) -> None:
     show_default=True,
     help="Detections below it are not listed.",
 )
-@click.option("--min-object-size", type=float, help="Height of the smallest object, pixels.")
-@click.option("--max-object-size", type=float, help="Height of the largest object, pixels.")
-@click.option("--scales-per-octave", type=int, help="Levels from one size to half of it.")
-@click.option("--nms-threshold", type=float, help="Largest overlap of two detections.")
+@_DETECTOR
 @_JOBS
 @_SKIP_BAD
 @_JSON
