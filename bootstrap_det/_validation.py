@@ -69,7 +69,10 @@ def check_size(
 
 def check_boxes(boxes: Any, name: str = "boxes") -> NDArray[np.float64]:
     """Return boxes as a float64 array of shape (n, 4), xyxy, or raise ParameterError."""
-    array = np.asarray(boxes, dtype=np.float64)
+    try:
+        array = np.asarray(boxes, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ParameterError(f"{name} must be numbers. Got {boxes!r:.80} instead.") from None
     if array.size == 0:
         return np.zeros((0, 4))
     if array.ndim != 2 or array.shape[1] != 4:

@@ -110,6 +110,7 @@ _OBJECT_SIZES = _options(
 _DETECTOR = _options(
     _OBJECT_SIZES,
     click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
+    click.option("--nms-kind", type=click.Choice(["iou", "min"]), help="How overlap is measured."),
 )
 _SCALES = _options(
     click.option(
@@ -129,6 +130,11 @@ _LOOP = _options(
     click.option("--classifier", type=click.Choice(["svm"]), default="svm", show_default=True),
     click.option("--C", "C", type=float, help="Of the SVM; by default cross-validated."),
     click.option("--n-copies", type=int, help="Jittered copies of each positive."),
+    click.option("--mirror/--no-mirror", default=None, help="Mirror images of the positives."),
+    click.option("--shift", type=float, help="Of copies, at most, in heights of the object."),
+    click.option("--scale", type=float, help="Change of size of copies, at most, as a share."),
+    click.option("--rotation", type=float, help="Of copies, at most, in degrees."),
+    click.option("--gain", type=float, help="Change of contrast of copies, at most, as a share."),
     click.option("--n-random-negatives", type=int, help="Random windows of round 0."),
     click.option("--n-negatives-per-image", type=int, help="Most windows mined from a picture."),
     click.option("--n-negatives-per-round", type=int, help="Most windows mined in a round."),
@@ -154,24 +160,27 @@ def main() -> None:
     """Train and run fast rigid-object detectors on a CPU."""
 
 
-@main.command()
+@main.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det train --dataset faces\n"
+    "bootstrap-det train --data cars.json --images photos --negatives background\n"
+)
 @_TRAIN_DATA
 @_FEATURES
 @_SCALES
 @_LOOP
 @_RUN
 def train(**options: Any) -> None:
-    r"""Train a detector by bootstrapping its negatives.
-
-    \b
-    bootstrap-det train --dataset faces
-    bootstrap-det train --data cars.json --images photos --negatives background
-    """
+    """Train a detector by bootstrapping its negatives."""
     with _one_sentence():
         _train(options)
 
 
-@main.command()
+@main.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det detect photo.jpg --model runs/faces/model.bdet --save-dir found\n"
+    'bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json\n'
+)
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--model", type=_PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
@@ -183,12 +192,7 @@ def train(**options: Any) -> None:
 @_SKIP_BAD
 @_JSON
 def detect(**options: Any) -> None:
-    r"""Find objects in pictures: files, folders or quoted globs.
-
-    \b
-    bootstrap-det detect photo.jpg --model runs/faces/model.bdet --save-dir found
-    bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json
-    """
+    """Find objects in pictures: files, folders or quoted globs."""
     from bootstrap_det import inference, jobs
 
     with _one_sentence():
@@ -212,7 +216,11 @@ def detect(**options: Any) -> None:
     click.echo(result.summary(), err=True)
 
 
-@main.command()
+@main.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det evaluate --model model.bdet --test-data test.json --test-images test\n"
+    "bootstrap-det evaluate --results yolo.json --test-data test.json\n"
+)
 @click.option("--model", type=_PATH, help="Model file to measure.")
 @click.option("--results", type=_PATH, help="COCO results of any detector, instead of a model.")
 @_TEST_DATA
@@ -231,12 +239,7 @@ def detect(**options: Any) -> None:
 @_SKIP_BAD
 @_JSON
 def evaluate(**options: Any) -> None:
-    r"""Measure a model, or any detector's COCO results, on annotated pictures.
-
-    \b
-    bootstrap-det evaluate --model model.bdet --test-data test.json --test-images test
-    bootstrap-det evaluate --results yolo.json --test-data test.json
-    """  # fmt: skip
+    """Measure a model, or any detector's COCO results, on annotated pictures."""  # fmt: skip
     with _one_sentence():
         measures = _evaluate(options)
     if options["as_json"]:
@@ -247,16 +250,13 @@ def evaluate(**options: Any) -> None:
         click.echo(measures_text(measures))
 
 
-@main.command()
+@main.command(
+    epilog="Examples:\n\n\b\nbootstrap-det info\nbootstrap-det info runs/faces/model.bdet\n"
+)
 @click.argument("model", type=_PATH, required=False)
 @_JSON
 def info(model: Path | None, as_json: bool) -> None:
-    r"""Print versions and machine, or what a model file holds.
-
-    \b
-    bootstrap-det info
-    bootstrap-det info runs/faces/model.bdet
-    """
+    """Print versions and machine, or what a model file holds."""
     from bootstrap_det import diagnostics
 
     with _one_sentence():

@@ -144,7 +144,7 @@ def test_splits(options: Options) -> Splits:
 def load_detector(options: Options) -> Detector:
     """Return the model's detector with the changes that the options ask for."""
     detector = Detector.load(options["model"])
-    names = ("threshold", "nms_threshold", *detector.pyramid.get_params())
+    names = ("threshold", "nms_threshold", "nms_kind", *detector.pyramid.get_params())
     return detector.replace(**given(options, names))
 
 

@@ -109,7 +109,7 @@ def model_header(provenance: dict[str, Any]) -> dict[str, Any]:
 def damaged(path: str | os.PathLike[str], why: str) -> ModelFormatError:
     """Return the error for a file that cannot be read, to be raised."""
     return ModelFormatError(
-        f"{path}: cannot be read as a model file: {why}. Copy or train it again."
+        f"{path}: cannot be read as a model file: {why.rstrip('.')}. Copy or train it again."
     )
 
 

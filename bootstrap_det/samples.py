@@ -185,8 +185,9 @@ def _shrink(
     height, width = image.shape[:2]
     x, y = _centre(box)
     radius = reach / factor
-    left, right = int(max(x - radius, 0)), int(min(x + radius, width)) + 1
-    top, bottom = int(max(y - radius, 0)), int(min(y + radius, height)) + 1
+    # At least one pixel, also for a box outside the picture: the border goes on from there.
+    left, right = int(np.clip(x - radius, 0, width - 1)), int(np.clip(x + radius, 0, width)) + 1
+    top, bottom = int(np.clip(y - radius, 0, height - 1)), int(np.clip(y + radius, 0, height)) + 1
     cut = image[top:bottom, left:right]
     new_size = (max(round(cut.shape[1] * factor), 1), max(round(cut.shape[0] * factor), 1))
     small = cv2.resize(cut, new_size, interpolation=cv2.INTER_AREA)

@@ -40,10 +40,10 @@ class Window:
     def __post_init__(self) -> None:
         size = check_size(self.size, "size", "Window", low=4, high=4096)
         box = self.object_box or (0.0, 0.0, float(size[1]), float(size[0]))
-        if len(box) != 4 or not box[0] < box[2] or not box[1] < box[3]:
+        if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
             raise ParameterError(
-                "The 'object_box' parameter of Window must be x1, y1, x2, y2 with x1 < x2 and "
-                f"y1 < y2. Got {box!r} instead."
+                "The 'object_box' parameter of Window must be finite x1, y1, x2, y2 with x1 < x2 "
+                f"and y1 < y2. Got {box!r} instead."
             )
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "object_box", tuple(float(v) for v in box))
@@ -202,6 +202,8 @@ def _why_unreachable(
     end = f"best reachable overlap {best:.2f} < {min_overlap:g}"
     if not plans:
         return f"the picture is smaller than the {window.size[1]}x{window.size[0]} window; {end}"
+    if min(width, height) <= 0:
+        return f"{size} has no area; {end}; drop it"
     ratio = (width / height) / (window.object_size[1] / window.object_size[0])
     if min(ratio, 1 / ratio) < min_overlap:
         template = window.object_size[1] / window.object_size[0]
@@ -230,4 +232,5 @@ def _paired_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDAr
     sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
     shared = np.prod(np.maximum(sides, 0.0), axis=1)
     total = sum(np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
-    return np.asarray(shared / (total - shared))
+    union = np.maximum(total - shared, np.finfo(float).tiny)  # boxes without area overlap nothing
+    return np.asarray(shared / union)

@@ -166,3 +166,8 @@ def test_relative_whole_changes_nothing(rng):
     boxes = random_boxes(rng, 5)
     np.testing.assert_allclose(box_ops.relative(boxes, (0, 0, 1, 1)), boxes)
     assert box_ops.relative([[10, 20, 30, 60]], (0.5, -0.25, 1, 0.5)).tolist() == [[20, 10, 30, 40]]
+
+
+def test_boxes_must_be_numbers():
+    with pytest.raises(ParameterError, match="boxes must be numbers"):
+        box_ops.area([["a", "b", "c", "d"]])

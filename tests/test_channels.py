@@ -207,3 +207,8 @@ def test_make_channels_is_the_inverse_of_get_params():
     assert make_channels("HOG", **hog.get_params()).get_params() == hog.get_params()
     with pytest.raises(ParameterError, match=r"must be one of 'HOG'\. Got 'LBP'"):
         make_channels("LBP")
+
+
+def test_hog_refuses_a_picture_without_channels():
+    with pytest.raises(ParameterError, match="HOG needs a uint8 or float32 picture"):
+        HOG().compute(np.zeros((32, 32, 0), np.uint8))

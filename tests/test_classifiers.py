@@ -183,3 +183,11 @@ def test_choose_c_samples_large_sets_and_keeps_the_rare_class(rng):
     labels = np.arange(n) < 6
     features = (rng.normal(size=(n, 2)) + 9 * labels[:, None]).astype(np.float32)
     assert choose_c(features, labels, seed=1) == choose_c(features, labels, seed=1)
+
+
+def test_score_level_refuses_other_channels_and_no_thread(rng):
+    model = LinearModel(rng.normal(size=(4, 3, 3)), 0.0)
+    with pytest.raises(ParameterError, match=r"must have shape \(4, rows, columns\)"):
+        model.score_level(np.zeros((2, 10, 10), np.float32))
+    with pytest.raises(ParameterError, match="'n_threads' parameter of score_level"):
+        model.score_level(np.zeros((4, 10, 10), np.float32), n_threads=0)

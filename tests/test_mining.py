@@ -511,3 +511,12 @@ def test_bootstrap_needs_negatives(toy):
 def test_bootstrap_parameter_errors(parameters, message):
     with pytest.raises(ParameterError, match=message):
         BootstrapParams(**parameters)
+
+
+def test_cache_knows_a_window_by_any_integer_type():
+    cache = NegativeCache(2)
+    identities = np.arange(5, dtype=np.int32)[None, :]
+    for _ in range(2):
+        added = cache.add(np.zeros((1, 2), np.float32), identities, np.zeros(1))
+    assert (len(cache), added.n_duplicates) == (1, 1)
+    assert cache.contains(identities).all()

@@ -12,8 +12,7 @@ import pytest
 from bootstrap_det.data import embedded, named
 from bootstrap_det.exceptions import DataError, ParameterError
 
-REPOSITORY = Path(__file__).parents[1]
-DATA_ROOT = Path(os.environ.get("BOOTSTRAP_DET_DATA", REPOSITORY.parent / "shared" / "data"))
+DATA_ROOT = Path(os.environ.get("BOOTSTRAP_DET_DATA", "."))
 
 
 def needs(file):

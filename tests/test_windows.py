@@ -225,10 +225,21 @@ def test_window_object_defaults_to_the_whole_window():
         ((24,), "'size' parameter of Window .* pair"),
         (((24.0, 24),), "'size' parameter of Window"),
         (((24, 24), (4, 4, 4, 9)), "'object_box' .* x1 < x2 and y1 < y2"),
-        (((24, 24), (4, 4, 9)), "'object_box' parameter of Window must be x1, y1, x2, y2"),
+        (((24, 24), (4, 4, 9)), "'object_box' parameter of Window must be finite x1, y1, x2, y2"),
         (((24, 24), (0, 0, float("nan"), 9)), "'object_box'"),
     ],
 )
 def test_window_errors(arguments, message):
     with pytest.raises(ParameterError, match=message):
         Window(*arguments)
+
+
+def test_window_object_box_must_be_finite():
+    with pytest.raises(ParameterError, match="must be finite"):
+        Window((24, 24), (0, 0, np.inf, np.inf))
+
+
+def test_reach_box_without_area_says_so():
+    overlap, reason = reach([10, 10, 40, 10])
+    assert overlap == 0.0
+    assert "has no area" in reason

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bootstrap_det._kernels import linear as _kernels
+from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
 
 
@@ -81,7 +82,18 @@ class LinearModel:
 
         Equal to :meth:`decision_function` of each window to 1e-5, without ever gathering them;
         bands of rows run on ``n_threads`` threads and do not change the result.
+
+        Raises
+        ------
+        ParameterError
+            When the channels are not those of the template, or there is no thread.
         """
+        n_threads = check_int(n_threads, "n_threads", "score_level", low=1, high=1024)
+        if channels.ndim != 3 or len(channels) != len(self.weights):
+            raise ParameterError(
+                f"The channels must have shape ({len(self.weights)}, rows, columns), those of the "
+                f"template. Got {channels.shape} instead."
+            )
         rows = channels.shape[1] - self.shape[0] + 1
         columns = channels.shape[2] - self.shape[1] + 1
         if rows < 1 or columns < 1:

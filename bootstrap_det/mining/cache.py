@@ -98,7 +98,8 @@ class NegativeCache:
 
     def contains(self, identities: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Return for each identity, shape (n, 5), whether it is held."""
-        return np.array([row.tobytes() in self._known for row in identities], dtype=bool)
+        rows = np.ascontiguousarray(identities, dtype=np.int64)
+        return np.array([row.tobytes() in self._known for row in rows], dtype=bool)
 
     def add(
         self,
@@ -107,6 +108,7 @@ class NegativeCache:
         scores: NDArray[np.float64],
     ) -> Added:
         """Add windows in the order given, best first, and say what became of them."""
+        identities = np.ascontiguousarray(identities, dtype=np.int64)
         fresh = self._fresh_rows(identities)
         free = self.capacity - self._size
         victims = self._evictable(len(fresh) - free)
@@ -125,7 +127,7 @@ class NegativeCache:
         """Return the rows that are neither held nor a repetition of an earlier row."""
         seen: set[bytes] = set()
         fresh = []
-        for index, row in enumerate(np.ascontiguousarray(identities, dtype=np.int64)):
+        for index, row in enumerate(identities):
             key = row.tobytes()
             if key not in self._known and key not in seen:
                 seen.add(key)

@@ -130,7 +130,9 @@ def harvest_false_positives(
     allowed = np.flatnonzero(forbidden.allows(found.boxes))
     boxes, scores = found.boxes[allowed], found.scores[allowed]
     false = scores >= 0.0
-    n_false = len(box_ops.nms(boxes[false], scores[false], threshold=detector.nms_threshold))
+    certain = box_ops.nms(
+        boxes[false], scores[false], threshold=detector.nms_threshold, kind=detector.nms_kind
+    )
     keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
     windows = Windows(
         features_of(detector, pixels, found.windows[allowed][keep]),
@@ -138,7 +140,7 @@ def harvest_false_positives(
         boxes[keep],
         scores[keep],
     )
-    return Harvest(windows, found.n_windows, n_false, len(keep) == limit)
+    return Harvest(windows, found.n_windows, len(certain), len(keep) == limit)
 
 
 def features_of(

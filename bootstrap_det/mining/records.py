@@ -151,7 +151,7 @@ class RoundRecord:
                 ("n_negatives_per_round", pool.n_over_limit),
                 ("max_cache_bytes", added.n_evicted + added.n_refused),
             )
-            if reached and index > 0
+            if reached
         )
         complete = not limits and not pool.skipped
         few = added.n_added < params.min_new_negatives
