@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from bootstrap_det.data import embedded, named
 from bootstrap_det.exceptions import DataError, ParameterError
@@ -110,3 +111,13 @@ def test_caltech_crops_brings_its_negatives():
     assert splits.train.crops.pixels.shape == (6713, 36, 36)
     assert len(splits.negatives) == 274
     assert splits.test is None
+
+
+def test_load_notes_a_file_that_is_not_the_cards(tmp_path):
+    (tmp_path / "faces/negatives_scenes/images").mkdir(parents=True)
+    Image.fromarray(np.zeros((40, 40), np.uint8)).save(
+        tmp_path / "faces/negatives_scenes/images/a.png"
+    )
+    np.savez(tmp_path / "faces/caltech_crops36.npz", crops=np.zeros((3, 36, 36), np.uint8))
+    splits = named.load("caltech-crops", data_root=tmp_path)
+    assert "differs from the file of the card" in splits.train.notes[0]

@@ -19,7 +19,7 @@ import sklearn
 from numpy.typing import NDArray
 from skimage.data import lfw_subset
 
-from bootstrap_det.boxes import overlap
+from bootstrap_det.boxes import overlap, relative
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import Crops, Picture
 from bootstrap_det.images import image_size, read_image
@@ -27,6 +27,7 @@ from bootstrap_det.images import image_size, read_image
 LABEL = "face"
 N_FACES = 100  # the first hundred of lfw_subset are faces, the rest are not
 N_TEST_FACES = 20
+CROP_SIDE = 25  # pixels
 SEED = 2024  # of the split and of the scenes; changing it makes another test set
 
 # Pictures without people. Those of the test scenes are in no way among them: the second view of
@@ -38,8 +39,12 @@ NEGATIVES = (
 )  # fmt: skip
 SCENERY = ("coffee.png", "flower.jpg", "motorcycle_left.png", "rocket.jpg")
 PHOTOGRAPH = "astronaut.png"
-# Placed by hand like the crops of the faces: from the upper forehead to the chin, cheek to cheek.
-PHOTOGRAPH_FACE = (165.0, 57.0, 283.0, 175.0)
+# The faces sit left of the middle of their crops: the mirror axis of the mean face is at 11.2 of
+# 25 pixels. A box about that axis lets a face and its mirror image agree; on faces in the wild
+# that is worth 0.05 of average precision. It is the convention of the whole set.
+FACE_IN_CROP = (0.0, 1.3, 22.4, 23.7)
+# By the eyes and the mouth, placed like the faces in their crops.
+PHOTOGRAPH_FACE = (171.0, 66.4, 281.2, 176.6)
 
 N_VIEWS = 4  # of each scenery
 VIEW_SIZE = (240, 320)
@@ -52,7 +57,7 @@ NOTE = "the test scenes are composites of held-out faces and held-out pictures, 
 def train_faces() -> Dataset:
     """Return the 80 faces to train on, as crops."""
     pixels = _faces()[_split()[0]]
-    return Dataset("faces", crops=Crops(pixels, label=LABEL))
+    return Dataset("faces", crops=Crops(pixels, FACE_IN_CROP, LABEL))
 
 
 @cache
@@ -124,7 +129,8 @@ def _scene(name: str, view: int, faces: Any, rng: np.random.Generator) -> Pictur
         _blend(canvas, next(faces), box, rng)
         boxes.append(box)
     pixels = np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
-    return _picture(f"{Path(name).stem}_{view}.png", np.array(boxes, float), pixels=pixels)
+    faces_in_crops = relative(boxes, np.array(FACE_IN_CROP) / CROP_SIDE)
+    return _picture(f"{Path(name).stem}_{view}.png", faces_in_crops, pixels=pixels)
 
 
 def _view(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

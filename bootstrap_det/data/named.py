@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import hashlib
 import os
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,10 @@ class Card:
         Fields of its annotations that hold boxes, the default first.
     defaults : dict
         Training parameters that suit it, by their names on the command line.
+    sha256 : dict of str to str
+        Of files; one that differs is noted, since published figures may not hold for it.
+    measured : dict
+        What was measured on it, and by which command.
     """
 
     name: str
@@ -70,6 +75,8 @@ class Card:
     files: tuple[str, ...] = ()
     boxes: dict[str, BoxConvention] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+    sha256: dict[str, str] = field(default_factory=dict)
+    measured: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -170,7 +177,7 @@ def _caltech_crops(about: Card, root: Path, boxes: str, skip_bad: bool) -> Split
     crops, scenes = (root / file for file in about.files)
     return Splits(
         about.name,
-        read_crops(crops, label="face"),
+        _noted(read_crops(crops, label="face"), about, root),
         read_negatives(scenes, name="negatives_scenes", skip_bad=skip_bad),
     )
 
@@ -178,7 +185,8 @@ def _caltech_crops(about: Card, root: Path, boxes: str, skip_bad: bool) -> Split
 def _mit_cmu(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     annotations, pictures = (root / file for file in about.files)
     test = read_coco(annotations, pictures, name=about.name, box_key=boxes, skip_bad=skip_bad)
-    return Splits(about.name, test=test, detection_map=about.boxes[boxes].from_detection)
+    where = about.boxes[boxes].from_detection
+    return Splits(about.name, test=_noted(test, about, root), detection_map=where)
 
 
 _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
@@ -201,6 +209,16 @@ def _require_files(about: Card, root: Path | None) -> None:
             f"{root}: lacks {missing[0]}, which the data set {about.name!r} needs. It comes "
             f"from: {about.source}. Licence: {about.licence}."
         )
+
+
+def _noted(dataset: Dataset, about: Card, root: Path) -> Dataset:
+    """Return the data set with a note for each file that is not the card's."""
+    notes = [
+        f"{file} differs from the file of the card; figures measured on that may not hold"
+        for file, expected in about.sha256.items()
+        if hashlib.sha256((root / file).read_bytes()).hexdigest() != expected
+    ]
+    return replace(dataset, notes=(*dataset.notes, *notes))
 
 
 def _cards_folder() -> Path:
