@@ -37,13 +37,11 @@ class RunDisplay(Callback):
 
     def on_progress(self, phase: str, n_done: int, n_total: int) -> None:
         name = _PHASES.get(phase, phase)
+        if n_done == n_total and phase == "mine":
+            name = "fitting"  # what follows cannot be counted
         text = name if phase == "positives" else f"round {self._round}: {name}"
-        if n_done == 1:
+        if n_done == 1:  # the remaining time is that of this phase
             self.progress.reset(self._task, total=n_total)
-        if n_done == n_total and phase != "evaluate":
-            text, n_total = f"round {self._round}: fitting", 0
-            self.progress.update(self._task, description=text, completed=0, total=None)
-            return
         self.progress.update(self._task, description=text, completed=n_done, total=n_total)
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
