@@ -16,6 +16,7 @@ from bootstrap_det._validation import check_boxes, check_choice, check_float, ch
 from bootstrap_det.exceptions import ParameterError
 
 OVERLAPS = {"iou": False, "min": True}
+SAME_BOX = (0.0, 0.0, 1.0, 1.0)  # the part of a box that is the box itself, see `relative`
 
 
 def area(boxes: ArrayLike) -> NDArray[np.float64]:

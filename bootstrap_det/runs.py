@@ -22,10 +22,11 @@ from typing import Any
 
 from bootstrap_det import __version__
 from bootstrap_det._files import write_bytes, write_json
+from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.channels import Channels
 from bootstrap_det.data import Dataset, Skipped
 from bootstrap_det.detector import Detector
-from bootstrap_det.evaluation.scan import SAME_BOX, ScanEvaluation, evaluate_detector
+from bootstrap_det.evaluation import ScanEvaluation, evaluate_detector
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import write_image
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe, RoundRecord, TrainingState

@@ -49,11 +49,6 @@ class Jitter:
         for name, high in (("shift", 1.0), ("scale", 0.9), ("rotation", 180.0), ("gain", 0.95)):
             check_float(getattr(self, name), name, "Jitter", low=0.0, high=high)
 
-    @property
-    def n_per_object(self) -> int:
-        """Positives made of each object."""
-        return (1 + self.n_copies) * (2 if self.mirror else 1)
-
 
 @dataclass(frozen=True)
 class _Change:

@@ -12,13 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.data import embedded
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.folders import read_crops, read_negatives
 from bootstrap_det.exceptions import DataError, ParameterError
-
-SAME_BOX = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import DataError
 
 SCORE_FLOOR = -1.0  # below the margin of a support vector machine nothing is worth listing
-SAME_BOX = (0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def evaluate_detector(
     label: str | None = None,
     iou_threshold: float = 0.5,
     score_floor: float = SCORE_FLOOR,
-    detection_map: tuple[float, ...] = SAME_BOX,
+    detection_map: tuple[float, ...] = box_ops.SAME_BOX,
     n_jobs: int = 1,
     skip_bad: bool = False,
     on_progress: Callable[[int, int], Any] | None = None,
