@@ -49,7 +49,7 @@ class RunDisplay(Callback):
         if record.positives_found < MIN_POSITIVES_FOUND:
             self.console.print(
                 f"  [yellow]only {record.positives_found:.0%} of the training objects score at "
-                "least 0:[/] raise --C, give more\n  objects, or detect with a lower --threshold"
+                "least 0:[/] give more objects,\n  more rounds, or detect with a lower --threshold"
             )
         if record.converged:
             self.console.print("  converged: a complete pass found next to nothing new")

@@ -92,14 +92,18 @@ _TRAIN_DATA = _options(
     _TEST_DATA,
 )
 _FEATURES = _options(
-    click.option("--features", type=click.Choice(["hog"]), default="hog", show_default=True),
-    click.option("--cell-size", type=int, help="Side of a HOG cell in pixels."),
-    click.option("--block-size", type=int, help="Side of a HOG block in cells."),
+    click.option("--features", type=click.Choice(["acf", "hog"]), default="acf", show_default=True),
+    click.option("--cell-size", type=int, help="Side of a cell in pixels."),
+    click.option("--block-size", type=int, help="HOG: side of a block in cells."),
     click.option("--n-orientations", type=int, help="Bins of orientation."),
-    click.option("--signed/--unsigned", default=None, help="Bins over 360 or 180 degrees."),
-    click.option("--interpolate/--no-interpolate", default=None, help="Share pixels among cells."),
-    click.option("--gamma/--no-gamma", default=None, help="Square root of the pixels first."),
-    click.option("--epsilon", type=float, help="Noise floor of a block, in grey levels."),
+    click.option("--signed/--unsigned", default=None, help="HOG: bins over 360 or 180 degrees."),
+    click.option("--interpolate/--no-interpolate", default=None, help="HOG: share pixels among cells."),
+    click.option("--gamma/--no-gamma", default=None, help="HOG: square root of the pixels first."),
+    click.option("--epsilon", type=float, help="HOG: noise floor of a block, in grey levels."),
+    click.option("--normalise", type=click.Choice(["window", "local", "none"]),
+                 help="ACF: what makes contrast and light count less."),
+    click.option("--radius", type=int, help="ACF: of --normalise local, in cells."),
+    click.option("--noise", type=float, help="ACF: noise floor, in grey levels."),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
 _OBJECT_SIZES = _options(
@@ -127,8 +131,15 @@ _LOOP = _options(
                  help="Rounds of mining after round 0."),
     click.option("--strategy", type=click.Choice(["bootstrap"]), default="bootstrap",
                  show_default=True),
-    click.option("--classifier", type=click.Choice(["svm"]), default="svm", show_default=True),
-    click.option("--C", "C", type=float, help="Of the SVM; by default cross-validated."),
+    click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",
+                 show_default=True),
+    click.option("--C", "C", type=float, help="svm: by default cross-validated."),
+    click.option("--n-trees", type=int, help="boosted: most trees of a round."),
+    click.option("--n-trees-first", type=int, help="boosted: trees of round 0; then times 4."),
+    click.option("--depth", type=int, help="boosted: depth of a tree, 1 to 5."),
+    click.option("--shrinkage", type=float, help="boosted: factor on every leaf."),
+    click.option("--keep", type=float, help="boosted: share of objects the cascade must keep."),
+    click.option("--holdout", type=float, help="boosted: share of objects to calibrate it by."),
     click.option("--n-copies", type=int, help="Jittered copies of each positive."),
     click.option("--mirror/--no-mirror", default=None, help="Mirror images of the positives."),
     click.option("--shift", type=float, help="Of copies, at most, in heights of the object."),
@@ -230,9 +241,7 @@ def detect(**options: Any) -> None:
 @click.option(
     "--score-floor",
     type=float,
-    default=-1.0,
-    show_default=True,
-    help="Detections below it are not listed.",
+    help="Detections below it are not listed; by default the model's lowest.",
 )
 @_DETECTOR
 @_JOBS

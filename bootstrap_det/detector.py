@@ -6,6 +6,7 @@ It knows nothing of how its templates were trained; it is changed only by making
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -17,7 +18,10 @@ from numpy.typing import NDArray
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_choice, check_float, check_int
 from bootstrap_det.channels import Channels, make_channels
+from bootstrap_det.classifiers.files import pack_model, unpack_model
+from bootstrap_det.classifiers.learners import MARGIN, Model
 from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import check_image, to_grey, to_rgb
@@ -28,7 +32,7 @@ from bootstrap_det.persistence import (
     read_arrays,
     write_arrays,
 )
-from bootstrap_det.pyramid import LevelPlan, Pyramid, iter_levels
+from bootstrap_det.pyramid import LevelPlan, Pyramid
 from bootstrap_det.windows import Window, window_positions, windows_to_boxes
 
 
@@ -37,7 +41,7 @@ class Template:
     """A trained model, the window that it looks at, and the label that it stands for."""
 
     window: Window
-    model: LinearModel
+    model: Model
     label: str = "object"
 
 
@@ -103,6 +107,14 @@ class Detector:
         """Labels that the templates stand for, sorted, each once."""
         return tuple(sorted({template.label for template in self.templates}))
 
+    @property
+    def lowest_score(self) -> float:
+        """The least score worth listing: where the cascades end, the margin of a linear model."""
+        return max(
+            t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
+            for t in self.templates
+        )
+
     def detect(
         self,
         image: NDArray[Any],
@@ -118,7 +130,8 @@ class Detector:
         image : ndarray of shape (height, width), (height, width, 3) or (height, width, 4)
             Grey, RGB or RGBA, uint8 (0 to 255); float32 of the same range is accepted.
         threshold : float or None, default=None
-            Smallest score; by default the detector's own.
+            Smallest score; by default the detector's own. Below the range that a cascade was
+            calibrated for there is a warning, since windows are missing.
         image_id : int or None, default=None
             Copied into the result.
         n_threads : int, default=1
@@ -135,6 +148,7 @@ class Detector:
         ParameterError
             When the picture or a parameter cannot be used.
         """
+        self._warn_below_cascade(threshold)
         found = self.scan(image, threshold=threshold, n_threads=n_threads)
         return self.suppress(found, image_id=image_id)
 
@@ -155,11 +169,11 @@ class Detector:
         self, image: NDArray[Any], *, threshold: float | None = None, n_threads: int = 1
     ) -> Candidates:
         """Return every window that scores at least ``threshold``, before suppression."""
-        limit = self.threshold if threshold is None else check_float(threshold, "threshold", "scan")
+        limit = self.threshold if threshold is None else _number(threshold)
         boxes, scores, windows, n_windows = [np.zeros((0, 4))], [np.zeros(0)], [_NO_WINDOWS], 0
         for level in self.iter_scored_levels(image, n_threads=n_threads):
             n_windows += level.scores.size
-            rows, columns = np.nonzero(level.scores >= limit)
+            rows, columns = np.nonzero(level.scores >= max(limit, _LEAST))
             window = self.templates[level.template_index].window
             boxes.append(windows_to_boxes(level.plan, window, rows, columns))
             scores.append(level.scores[rows, columns].astype(np.float64))
@@ -167,6 +181,17 @@ class Detector:
         return Candidates(
             np.concatenate(boxes), np.concatenate(scores), np.concatenate(windows), n_windows
         )
+
+    def _warn_below_cascade(self, threshold: float | None) -> None:
+        floors = [t.model.lowest_score for t in self.templates if isinstance(t.model, TreeModel)]
+        if threshold is not None and floors and threshold < max(floors):
+            warnings.warn(
+                f"A threshold of {threshold:g} is below {max(floors):g}, the least score that the "
+                "cascade was calibrated to let pass: most windows between the two are rejected "
+                "unseen. Train with a larger 'keep' to get them.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def suppress(self, found: Candidates, *, image_id: int | None = None) -> Detections:
         """Return the detections that non-maximum suppression leaves of the candidates."""
@@ -220,11 +245,12 @@ class Detector:
             "nms_threshold": self.nms_threshold,
             "nms_kind": self.nms_kind,
         }
-        header["templates"] = [
-            {"window": asdict(t.window), "label": t.label, "bias": t.model.bias}
-            for t in self.templates
-        ]
-        arrays = {f"weights_{i}": t.model.weights for i, t in enumerate(self.templates)}
+        header["templates"], arrays = [], {}
+        for index, template in enumerate(self.templates):
+            entry, parts = pack_model(template.model, index)
+            window, label = asdict(template.window), template.label
+            header["templates"].append({"window": window, "label": label, **entry})
+            arrays.update(parts)
         write_arrays(path, header, arrays)
 
     @classmethod
@@ -248,7 +274,7 @@ class Detector:
         templates = [
             Template(
                 Window(tuple(entry["window"]["size"]), tuple(entry["window"]["object_box"])),
-                LinearModel(arrays[f"weights_{index}"], float(entry["bias"])),
+                unpack_model(entry, arrays, index),
                 str(entry["label"]),
             )
             for index, entry in enumerate(header["templates"])
@@ -274,19 +300,28 @@ class Detector:
         """
         n_threads = check_int(n_threads, "n_threads", "Detector", low=1, high=1024)
         pixels = self.prepare(image)
-        for plan, values in iter_levels(pixels, self.plan(pixels.shape[:2]), self.channels):
+        levels = self.pyramid.iter_levels(pixels, self.plan(pixels.shape[:2]), self.channels)
+        for plan, values in levels:
             for index, template in enumerate(self.templates):
                 covered = self.pyramid.covers(template.window.object_size[0] / plan.nominal_scale)
                 if covered and window_positions(plan, template.window, self.channels)[0]:
-                    scores = template.model.score_level(values, n_threads=n_threads)
-                    yield ScoredLevel(plan, index, scores)
+                    yield ScoredLevel(plan, index, self._score(template, values, n_threads))
+
+    def _score(
+        self, template: Template, values: NDArray[Any], n_threads: int
+    ) -> NDArray[np.float32]:
+        if isinstance(template.model, LinearModel):
+            planes = np.asarray(values, dtype=np.float32)
+            return template.model.score_level(planes, n_threads=n_threads)
+        gains = self.channels.window_gains(values, template.model.shape)
+        return template.model.score_level(values, gains=gains, n_threads=n_threads)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
-        pixels = check_image(image, "Detector.detect")
-        return to_grey(pixels) if self.channels.color == "grey" else to_rgb(pixels)
+        return in_color(check_image(image, "Detector.detect"), self.channels)
 
 
+_LEAST = float(np.finfo(np.float32).min)  # rejected windows are below it
 _NO_WINDOWS = np.zeros((0, 4), dtype=np.int64)
 
 
@@ -298,14 +333,32 @@ def window_identities(
     return np.stack([level * same, rows, columns, template * same], axis=1)
 
 
+def _number(threshold: float) -> float:
+    """Return a threshold, checked; infinities are allowed."""
+    return threshold if threshold == -np.inf else check_float(threshold, "threshold", "scan")
+
+
+def in_color(image: NDArray[Any], channels: Channels) -> NDArray[Any]:
+    """Return a picture as the channels read it, grey or RGB."""
+    return to_grey(image) if channels.color == "grey" else to_rgb(image)
+
+
 def _check_templates(templates: tuple[Template, ...], channels: Channels) -> None:
     if not templates:
         raise ParameterError("A Detector needs at least one template. Got none.")
     for index, template in enumerate(templates):
+        model = template.model
+        shape = model.weights.shape if isinstance(model, LinearModel) else model.window_shape
         wanted = (channels.n_channels, *channels.grid_shape(template.window.size))
-        if template.model.weights.shape != wanted:
+        if shape != wanted:
+            what = "weights" if isinstance(model, LinearModel) else "trees"
             raise ParameterError(
-                f"Template {index} has weights of shape {template.model.weights.shape}, but a "
+                f"Template {index} has {what} of shape {shape}, but a "
                 f"window of {template.window.size} px has features of shape {wanted}. Train it "
                 "with the same channels and window."
+            )
+        if isinstance(model, LinearModel) and getattr(channels, "normalise", "") == "window":
+            raise ParameterError(
+                f"Template {index} is linear, but ACF(normalise='window') shows each window its "
+                "own values. Take normalise='local', or boosted trees."
             )

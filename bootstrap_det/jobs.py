@@ -13,7 +13,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from bootstrap_det.channels import HOG
+from bootstrap_det.channels import Channels, make_channels
+from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.data import (
     Dataset,
     merge,
@@ -34,13 +35,15 @@ from bootstrap_det.training import as_window, default_channels, the_label
 
 Options = dict[str, Any]
 
+_LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
+
 
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
     if options["dataset"]:
         options = {**options, **_card_defaults(options)}
-    hog = default_channels().get_params()
-    channels = HOG(**{**hog, **given(options, hog)})
+    learner = make_learner(options)
+    channels = _channels(options, learner)
     pyramid = Pyramid(**given(options, Pyramid().get_params()))
     params = BootstrapParams(
         n_rounds=options["rounds"],
@@ -61,7 +64,7 @@ def make_job(options: Options) -> Job:
         negatives=negatives,
         test=test.test,
         detection_map=test.detection_map,
-        recipe=Recipe(window, channels, pyramid, label),
+        recipe=Recipe(window, channels, pyramid, label, learner),
         jitter=jitter,
         params=params,
         out=out,
@@ -69,6 +72,37 @@ def make_job(options: Options) -> Job:
         overwrite=options["overwrite"],
         resume=options["resume"],
     )
+
+
+def make_learner(options: Options) -> Learner:
+    """Return the classifier's learner that the options describe."""
+    kind = _LEARNERS[options["classifier"]]
+    _refuse_foreign(options, kind, f"--classifier {options['classifier']}", _LEARNERS.values())
+    return kind(**given(options, _names(kind)))
+
+
+def _channels(options: Options, learner: Learner) -> Channels:
+    """Return the features that the options describe, on top of the defaults for the learner."""
+    default = default_channels(options["features"], learner.name)
+    known = default.get_params()
+    others = {
+        name
+        for kind in ("hog", "acf")
+        for name in default_channels(kind).get_params()
+        if name not in known and options.get(name) is not None
+    }
+    if others:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
+        raise ParameterError(f"{flags} cannot be used with --features {options['features']}.")
+    return make_channels(type(default).__name__, **{**known, **given(options, known)})
+
+
+def _refuse_foreign(options: Options, kind: type, choice: str, kinds: Iterable[type]) -> None:
+    """Raise for an option that another choice would take: it would have no effect."""
+    foreign = {name for other in kinds for name in _names(other)} - set(_names(kind))
+    used = [f"--{name.replace('_', '-')}" for name in sorted(given(options, foreign))]
+    if used:
+        raise ParameterError(f"{', '.join(used)} cannot be used with {choice}.")
 
 
 def training_data(options: Options) -> tuple[Dataset, Dataset]:

@@ -24,10 +24,10 @@ from bootstrap_det._files import atomic_write
 from bootstrap_det.exceptions import ModelFormatError
 
 MODEL_FORMAT = "bootstrap_det.model"
-MODEL_FORMAT_VERSION = 1
+MODEL_FORMAT_VERSION = 2  # 2: templates of boosted trees
 MAX_MEMBERS = 4096
 MAX_MODEL_BYTES = 1 << 30
-_DTYPES = {"float32", "float64", "int32", "int64", "uint8"}
+_DTYPES = {"float32", "float64", "int16", "int32", "int64", "uint8"}
 _HEADER = "header"
 
 

@@ -1,13 +1,17 @@
-"""The picture at all scales, exactly: every level is resampled from the picture itself.
+"""The picture at all scales.
 
 A *plan* is pure geometry: which levels a picture of some size has. Levels are then made one at a
 time, so that memory holds one of them, whatever their number.
+
+By default every level is exact: resampled from the picture, its channels computed. With
+``exponents``, only one level an octave is, and the others are its channels resampled and scaled by
+the power law of Dollar et al. (2014).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -18,6 +22,7 @@ from numpy.typing import NDArray
 from bootstrap_det._validation import check_float, check_int
 from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.resample import Octaves
 
 MAX_LEVEL_PIXELS = 400_000_000  # one level of one picture; a float32 copy of it takes 1.6 GB
 
@@ -41,6 +46,8 @@ class LevelPlan:
         Pixels from one grid position to the next.
     nominal_scale : float, default=1.0
         The factor asked for, before sizes were rounded to whole pixels.
+    base : int or None, default=None
+        Index of the exact level that this one is approximated from; None when it is exact.
     """
 
     index: int
@@ -49,6 +56,7 @@ class LevelPlan:
     padding: int
     cell_size: int
     nominal_scale: float = 1.0
+    base: int | None = None
 
     @property
     def padded_size(self) -> tuple[int, int]:
@@ -82,11 +90,20 @@ class Pyramid:
     padding : int, default=8
         Pixels of replicated border round every level, in level pixels, so that objects that
         touch the border of the picture are found.
+    exponents : sequence of float or None, default=None
+        One of each channel, as :func:`estimate_exponents` returns them: levels between octaves
+        are then approximated, channel c of a level of relative scale s being that of the octave,
+        resampled, times ``s ** -exponents[c]``. By default every level is exact.
 
     Raises
     ------
     ParameterError
         When a parameter is out of its range.
+
+    References
+    ----------
+    P. Dollar, R. Appel, S. Belongie and P. Perona, "Fast Feature Pyramids for Object Detection",
+    PAMI 2014.
     """
 
     def __init__(
@@ -96,6 +113,7 @@ class Pyramid:
         min_object_size: float | None = None,
         max_object_size: float | None = None,
         padding: int = 8,
+        exponents: Sequence[float] | None = None,
     ) -> None:
         self.scales_per_octave = check_int(
             scales_per_octave, "scales_per_octave", "Pyramid", low=1, high=64
@@ -103,6 +121,9 @@ class Pyramid:
         self.min_object_size = _check_object_size(min_object_size, "min_object_size")
         self.max_object_size = _check_object_size(max_object_size, "max_object_size")
         self.padding = check_int(padding, "padding", "Pyramid", low=0, high=1024)
+        self.exponents = None if exponents is None else tuple(
+            check_float(value, "exponents", "Pyramid", low=-10.0, high=10.0) for value in exponents
+        )  # fmt: skip
         smallest, largest = self.min_object_size, self.max_object_size
         if smallest is not None and largest is not None and smallest > largest:
             raise ParameterError(
@@ -111,7 +132,9 @@ class Pyramid:
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
-        names = ("scales_per_octave", "min_object_size", "max_object_size", "padding")
+        names = (
+            "scales_per_octave", "min_object_size", "max_object_size", "padding", "exponents"
+        )  # fmt: skip
         return {name: getattr(self, name) for name in names}
 
     def covers(self, object_height: float) -> bool:
@@ -156,29 +179,124 @@ class Pyramid:
     def _level(self, index: int, size: tuple[int, int], factor: float, cell: int) -> LevelPlan:
         height, width = round(size[0] * factor), round(size[1] * factor)
         scale = (height / size[0], width / size[1])
-        return LevelPlan(index, (height, width), scale, self.padding, cell, factor)
+        base = index - index % self.scales_per_octave
+        approximate = self.exponents is not None and base != index
+        return LevelPlan(
+            index, (height, width), scale, self.padding, cell, factor, base if approximate else None
+        )
+
+    def iter_levels(
+        self, image: NDArray[Any], plans: Sequence[LevelPlan], channels: Channels
+    ) -> Iterator[tuple[LevelPlan, NDArray[Any]]]:
+        """Yield each of the planned levels of a picture with its channels.
+
+        ``plans`` may be a part of a plan: what an approximated level needs is computed on the way.
+
+        Raises
+        ------
+        ParameterError
+            When there are exponents, but not one for each channel.
+        """
+        octaves = Octaves(image)
+        if self.exponents is not None and len(self.exponents) != channels.n_channels:
+            raise ParameterError(
+                f"The 'exponents' parameter of Pyramid must have one entry for each of the "
+                f"{channels.n_channels} channels. Got {len(self.exponents)} instead."
+            )
+        base: tuple[LevelPlan, NDArray[Any]] | None = None
+        for plan in plans:
+            if plan.base is None or self.exponents is None:
+                values = channels.compute(make_level(octaves, plan))
+                base = (plan, values)
+            else:
+                if base is None or base[0].index != plan.base:
+                    exact = self._base_of(plan, image.shape[:2])
+                    base = (exact, channels.compute(make_level(octaves, exact)))
+                values = _approximated(*base, plan, channels, self.exponents)
+            yield plan, values
+
+    def _base_of(self, plan: LevelPlan, size: tuple[int, ...]) -> LevelPlan:
+        assert plan.base is not None  # the caller checks
+        factor = plan.nominal_scale * 2.0 ** ((plan.index - plan.base) / self.scales_per_octave)
+        return self._level(plan.base, (size[0], size[1]), factor, plan.cell_size)
 
 
-def make_level(image: NDArray[Any], plan: LevelPlan) -> NDArray[Any]:
-    """Return the picture resampled and padded as planned, of the dtype that came in.
-
-    Smaller levels average areas, larger ones interpolate linearly.
-    """
-    resampled = image
-    if plan.size != image.shape[:2]:
-        shrinks = plan.size[0] <= image.shape[0] and plan.size[1] <= image.shape[1]
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        resampled = cv2.resize(image, (plan.size[1], plan.size[0]), interpolation=how)
+def make_level(image: NDArray[Any] | Octaves, plan: LevelPlan) -> NDArray[Any]:
+    """Return the picture resampled and padded as planned, of the dtype that came in."""
+    octaves = image if isinstance(image, Octaves) else Octaves(image)
     pad = plan.padding
-    return cv2.copyMakeBorder(resampled, pad, pad, pad, pad, cv2.BORDER_REPLICATE)
+    border = cv2.BORDER_REPLICATE
+    return cv2.copyMakeBorder(octaves.resized(plan.size), pad, pad, pad, pad, border)
 
 
-def iter_levels(
-    image: NDArray[Any], plans: list[LevelPlan], channels: Channels
-) -> Iterator[tuple[LevelPlan, NDArray[np.float32]]]:
-    """Yield each planned level with its channels, float32 (n_channels, rows, columns)."""
-    for plan in plans:
-        yield plan, channels.compute(make_level(image, plan))
+def estimate_exponents(
+    images: Iterable[NDArray[Any]], channels: Channels, *, n_scales: int = 8
+) -> tuple[float, ...]:
+    """Return the exponent of the power law of each channel, for :class:`Pyramid`.
+
+    The mean of a channel over a picture made smaller by s is, on average, ``s ** -exponent``
+    times that of the picture; the exponent is the least-squares slope over one octave.
+
+    Parameters
+    ----------
+    images : iterable of ndarray
+        Training pictures, of the colour that the channels read.
+    channels : Channels
+        Features to estimate for.
+    n_scales : int, default=8
+        Scales of the octave to measure at.
+
+    Raises
+    ------
+    ParameterError
+        When no picture is large enough to be halved.
+    """
+    scales = 2.0 ** (-np.arange(n_scales + 1) / n_scales)
+    ratios = []
+    for image in images:
+        octaves, size = Octaves(image), image.shape[:2]
+        if min(size) < 8 * channels.cell_size:
+            continue
+        means = np.array([
+            channels.compute(octaves.resized((round(size[0] * s), round(size[1] * s))))
+            .astype(np.float64).mean(axis=(1, 2))
+            for s in scales
+        ])  # fmt: skip
+        ratios.append(np.log(np.maximum(means, 1e-9)) - np.log(np.maximum(means[0], 1e-9)))
+    if not ratios:
+        raise ParameterError(
+            "estimate_exponents needs at least one picture of "
+            f"{8 * channels.cell_size} px and more. Got none; give larger pictures."
+        )
+    x = np.log(scales)
+    return tuple(float(v) for v in -(x @ np.mean(ratios, axis=0)) / (x @ x))
+
+
+def _approximated(
+    base: LevelPlan,
+    values: NDArray[Any],
+    plan: LevelPlan,
+    channels: Channels,
+    exponents: Sequence[float],
+) -> NDArray[Any]:
+    """Return the channels of a level, resampled from those of its octave."""
+    rows, columns = channels.grid_shape(plan.padded_size)
+    # Centre of a cell -> pixel of the level -> pixel of the base -> centre of a cell.
+    matrix = np.zeros((2, 3))
+    for axis, (to, of) in enumerate(zip(base.scale[::-1], plan.scale[::-1], strict=True)):
+        ratio, cell = to / of, plan.cell_size
+        matrix[axis, axis] = ratio
+        matrix[axis, 2] = ((0.5 * cell - plan.padding) * ratio + base.padding) / cell - 0.5
+    relative = plan.nominal_scale / base.nominal_scale
+    flags, border = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, cv2.BORDER_REPLICATE
+    out = np.empty((len(values), rows, columns), values.dtype)
+    for plane, source, exponent in zip(out, values, exponents, strict=True):
+        warped = cv2.warpAffine(
+            source.astype(np.float32), matrix, (columns, rows), flags=flags, borderMode=border
+        )
+        warped *= relative**-exponent
+        plane[:] = np.clip(np.rint(warped), 0, 255) if out.dtype == np.uint8 else warped
+    return out
 
 
 def _check_object_size(value: float | None, name: str) -> float | None:

@@ -40,6 +40,7 @@ from bootstrap_det.windows import windows_to_boxes
 SUMMARY_FORMAT = 1
 N_SHOWN_NEGATIVES = 60
 _FILES = ("model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html")
+_LEARNERS = {"svm": "linear SVM", "boosted": "boosted trees"}
 _FOLDERS = ("hard_negatives", "checkpoint")
 
 
@@ -66,8 +67,8 @@ class Job:
         test = f", tested on {len(self.test)} pictures" if self.test else ", no test set"
         return (
             f"{self.name}: {self.train.n_objects:,} objects, {len(self.negatives):,} pictures to "
-            f"mine{test}\n{height}x{width} window, {type(self.recipe.channels).__name__} + linear "
-            f"SVM, seed {self.params.seed}"
+            f"mine{test}\n{height}x{width} window, {type(self.recipe.channels).__name__} + "
+            f"{_LEARNERS[self.recipe.learner.name]}, seed {self.params.seed}"
         )
 
     def fingerprint(self) -> dict[str, Any]:
@@ -80,6 +81,7 @@ class Job:
             "window": asdict(self.recipe.window),
             "features": _named(self.recipe.channels),
             "pyramid": self.recipe.pyramid.get_params(),
+            "classifier": {"name": self.recipe.learner.name, **self.recipe.learner.get_params()},
             "jitter": asdict(self.jitter),
             **params,
         }
@@ -194,6 +196,7 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         channels=job.recipe.channels,
         pyramid=job.recipe.pyramid,
         jitter=job.jitter,
+        learner=job.recipe.learner,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
@@ -276,7 +279,11 @@ def _summary(
         "dataset": job.name,
         "seed": job.params.seed,
         "features": _named(job.recipe.channels),
-        "classifier": {"name": "svm", "C": result.records[-1].C},
+        "classifier": {
+            "name": job.recipe.learner.name,
+            **job.recipe.learner.get_params(),
+            **result.records[-1].classifier,
+        },
         "window": asdict(job.recipe.window),
         "pyramid": job.recipe.pyramid.get_params(),
         "test": None if job.test is None else _description(job.test, job.recipe.label),

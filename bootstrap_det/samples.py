@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
-from bootstrap_det.windows import Window, gather_windows
+from bootstrap_det.windows import Window
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def object_features(
     channels: Channels,
     jitter: Jitter,
     rng: np.random.Generator,
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """Return the features of one object and of its changed copies, one row each.
 
     Parameters
@@ -94,22 +94,22 @@ def object_features(
     """
     rows = []
     for change in draw_changes(jitter, rng):
-        patch = _warp(image, box, window, channels.cell_size, change)
+        patch = _warp(image, box, window, channels.context * channels.cell_size, change)
         rows.append(patch_features(patch, window, channels))
         if jitter.mirror:
             rows.append(patch_features(patch[:, ::-1], window, channels))
     return np.concatenate(rows)
 
 
-def patch_features(patch: NDArray[Any], window: Window, channels: Channels) -> NDArray[np.float32]:
-    """Return the features (1, n_features) of a window patch that has one cell of margin.
+def patch_features(patch: NDArray[Any], window: Window, channels: Channels) -> NDArray[Any]:
+    """Return the features (1, n_features) of a window patch with ``channels.context`` cells round.
 
     The margin gives the outermost cells the gradients that they have when a scan passes by;
     without it, the classifier would learn the missing ones.
     """
     values = channels.compute(np.ascontiguousarray(patch))
-    at = np.ones(1, dtype=np.intp)
-    return gather_windows(values, channels.grid_shape(window.size), at, at)
+    at = np.full(1, channels.context, dtype=np.intp)
+    return channels.window_features(values, channels.grid_shape(window.size), at, at)
 
 
 def with_margin(crop: NDArray[np.uint8], margin: int) -> NDArray[np.uint8]:

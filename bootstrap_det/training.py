@@ -6,7 +6,7 @@ This is the front door for training in Python; the command line calls it, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,11 +14,11 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_size
-from bootstrap_det.channels import HOG, Channels
+from bootstrap_det.channels import ACF, HOG, Channels
+from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.data import Crops, Dataset, Picture, Skipped
-from bootstrap_det.detector import Detector
+from bootstrap_det.detector import Detector, in_color
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.images import to_grey, to_rgb
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe, TrainingState, bootstrap
 from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord, notify
@@ -30,13 +30,16 @@ MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not
 DEFAULT_WINDOW_AREA = 40 * 40  # pixels; large enough for details, small enough for fast scans
 
 
-def default_channels() -> HOG:
-    """Return the HOG that detectors are trained with unless told otherwise.
+def default_channels(name: str = "acf", learner: str = "boosted") -> HOG | ACF:
+    """Return the features that detectors are trained with unless told otherwise.
 
-    Small cells, signed orientations, interpolation and a noise floor of two grey levels; what
-    each of them brings is measured in ``docs/results.md``.
+    For ``"hog"``: small cells, signed orientations, interpolation and a noise floor of two grey
+    levels. For ``"acf"``: blocks of 2 pixels, normalised by the window, or locally for a linear
+    classifier. What each brings is measured in ``docs/results.md``.
     """
-    return HOG(cell_size=4, n_orientations=12, signed=True, interpolate=True, epsilon=2.0)
+    if name == "hog":
+        return HOG(cell_size=4, n_orientations=12, signed=True, interpolate=True, epsilon=2.0)
+    return ACF(normalise="window" if learner == "boosted" else "local")
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,10 @@ class Positives:
 
     Attributes
     ----------
-    features : ndarray of shape (n, n_features), float32
+    features : ndarray of shape (n, n_features), of the channels' dtype
         Of every object and of its changed copies.
+    objects : ndarray of shape (n,), int
+        Which object each row shows.
     n_objects : int
         Objects that they were made of.
     unreachable : tuple of Skipped
@@ -55,7 +60,8 @@ class Positives:
         Pictures that could not be read.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[Any]
+    objects: NDArray[np.intp]
     n_objects: int
     unreachable: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -92,6 +98,7 @@ def train(
     channels: Channels | None = None,
     pyramid: Pyramid | None = None,
     jitter: Jitter | None = None,
+    learner: Learner | None = None,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
@@ -115,6 +122,8 @@ def train(
         Scales; by default 8 per octave from the template's size up.
     jitter : Jitter or None, default=None
         Changed copies of the positives; by default one each, and mirror images.
+    learner : Learner or None, default=None
+        What fits the template; by default :class:`BoostedLearner`.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
     evaluate, callbacks, state
@@ -132,10 +141,11 @@ def train(
     ParameterError
         When the parameters do not fit each other or the data.
     """
-    params, channels = params or BootstrapParams(), channels or default_channels()
+    params, learner = params or BootstrapParams(), learner or BoostedLearner()
+    channels = channels or default_channels("acf", learner.name)
     label = the_label(dataset, label)
     recipe = Recipe(
-        as_window(window, dataset, label, channels), channels, pyramid or Pyramid(), label
+        as_window(window, dataset, label, channels), channels, pyramid or Pyramid(), label, learner
     )
     negatives = negatives or dataset
     negatives.require_negatives()
@@ -152,6 +162,7 @@ def train(
         positives.features,
         negatives,
         recipe,
+        objects=positives.objects,
         params=params,
         evaluate=evaluate,
         callbacks=callbacks,
@@ -216,9 +227,11 @@ def positive_features(
     for n_done, part in enumerate(results, start=1):
         parts.append(part)
         notify(callbacks, "on_progress", "positives", n_done, len(work))
+    sizes = np.cumsum([0, *(part.n_objects for part in parts)])
     found = Positives(
         np.concatenate([part.features for part in parts]),
-        sum(part.n_objects for part in parts),
+        np.concatenate([part.objects + n for part, n in zip(parts, sizes[:-1], strict=True)]),
+        int(sizes[-1]),
         tuple(skipped for part in parts for skipped in part.unreachable),
         tuple(skipped for part in parts for skipped in part.skipped),
     )
@@ -234,27 +247,26 @@ def _of_crops(
     margin = min(min(crops.pixels.shape[1:3]) - 1, max(crops.pixels.shape[1:3]) // 3)
     box = np.array(crops.object_box) + margin
     for index in indices:
-        image = _in_color(with_margin(crops.pixels[index], margin), recipe)
+        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels)
         rng = np.random.default_rng([seed, int(index)])
         rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
-    return Positives(np.concatenate(rows), len(indices))
+    return _stacked(rows, recipe)
 
 
 def _of_picture(
     picture: Picture, recipe: Recipe, jitter: Jitter, seed: int, skip_bad: bool
 ) -> Positives:
     """Return the positives of one annotated picture."""
-    nothing = np.empty((0, recipe.n_features), np.float32)
     try:
         image = picture.load(recipe.channels.color)
     except DataError as error:
         if not skip_bad:
             raise
-        return Positives(nothing, 0, skipped=(Skipped(picture.name, str(error)),))
+        return replace(_stacked([], recipe), skipped=(Skipped(picture.name, str(error)),))
     boxes = picture.boxes[picture.targets & (picture.labels == recipe.label)]
     plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
     reach = check_reach(plans, recipe.window, recipe.channels, boxes, min_overlap=MIN_OVERLAP)
-    rows = [nothing]
+    rows = []
     for index in np.flatnonzero(reach.reachable):
         rng = np.random.default_rng([seed, picture.image_id, int(index)])
         rows.append(
@@ -265,11 +277,14 @@ def _of_picture(
         for index, reason in enumerate(reach.reasons)
         if reason
     )
-    return Positives(np.concatenate(rows), int(reach.reachable.sum()), unreachable)
+    return replace(_stacked(rows, recipe), unreachable=unreachable)
 
 
-def _in_color(image: NDArray[Any], recipe: Recipe) -> NDArray[Any]:
-    return to_grey(image) if recipe.channels.color == "grey" else to_rgb(image)
+def _stacked(rows: list[NDArray[Any]], recipe: Recipe) -> Positives:
+    """Return the positives of some objects, each given with all its copies."""
+    nothing = np.empty((0, recipe.n_features), recipe.channels.dtype)
+    objects = np.repeat(np.arange(len(rows)), [len(copies) for copies in rows])
+    return Positives(np.concatenate([nothing, *rows]), objects, len(rows))
 
 
 def _require_some(positives: Positives, dataset: Dataset) -> None:

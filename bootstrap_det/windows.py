@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from bootstrap_det._validation import check_boxes, check_size
@@ -93,23 +92,6 @@ def boxes_to_windows(
     columns = (centre_x + plan.padding - (x1 + x2) / 2) / plan.cell_size
     rows = (centre_y + plan.padding - (y1 + y2) / 2) / plan.cell_size
     return rows, columns
-
-
-def gather_windows(
-    level_channels: NDArray[np.float32],
-    shape: tuple[int, int],
-    rows: NDArray[Any],
-    columns: NDArray[Any],
-) -> NDArray[np.float32]:
-    """Return the feature vectors of windows, shape (n, n_channels * height * width), float32.
-
-    ``shape`` is the template's extent on the grid; the order of the features is channel, row,
-    column, that of :class:`~bootstrap_det.classifiers.LinearModel`'s weights.
-    """
-    view = sliding_window_view(level_channels, shape, axis=(1, 2))
-    picked = view[:, rows, columns]  # (n_channels, n, height, width)
-    n_features = len(level_channels) * shape[0] * shape[1]
-    return np.ascontiguousarray(picked.transpose(1, 0, 2, 3)).reshape(len(rows), n_features)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import DataError
 
-SCORE_FLOOR = -1.0  # below the margin of a support vector machine nothing is worth listing
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def evaluate_detector(
     *,
     label: str | None = None,
     iou_threshold: float = 0.5,
-    score_floor: float = SCORE_FLOOR,
+    score_floor: float | None = None,
     detection_map: tuple[float, ...] = box_ops.SAME_BOX,
     n_jobs: int = 1,
     skip_bad: bool = False,
@@ -111,8 +110,9 @@ def evaluate_detector(
         The class; by default the detector's first.
     iou_threshold : float, default=0.5
         Least intersection over union of a hit.
-    score_floor : float, default=-1.0
-        Detections below it are not listed; a lower floor lengthens the curves' tails.
+    score_floor : float or None, default=None
+        Detections below it are not listed; a lower floor lengthens the curves' tails. By default
+        the detector's ``lowest_score``.
     detection_map : tuple of float, default=(0, 0, 1, 1)
         The constant map from the detector's boxes to the annotations' convention, see
         :func:`bootstrap_det.boxes.relative`.
@@ -129,7 +129,8 @@ def evaluate_detector(
         When a picture cannot be read and ``skip_bad`` is off, or none is left.
     """
     iou_threshold = check_float(iou_threshold, "iou_threshold", "evaluate", low=1e-6, high=1.0)
-    rules = _Rules(label or detector.labels[0], iou_threshold, score_floor, detection_map)
+    floor = detector.lowest_score if score_floor is None else score_floor
+    rules = _Rules(label or detector.labels[0], iou_threshold, floor, detection_map)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:

@@ -10,7 +10,7 @@ Invariants:
 
 1. A window is held once: its identity is (picture, level, row, column, template).
 2. ``n_bytes`` never exceeds ``max_bytes``.
-3. A margin violator, ``score >= -1``, is never evicted; positives are not in here at all.
+3. A margin violator, ``score >= margin``, is never evicted; positives are not in here at all.
 
 When the cache is full, a newcomer takes the place of the easiest window; when there is none but
 margin violators, the newcomer is refused and counted. This is the policy of Felzenszwalb et al.,
@@ -20,17 +20,15 @@ margin violators, the newcomer is refused and counted. This is the policy of Fel
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
 
 _Item = TypeVar("_Item", bound=np.generic)
-
-MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
 
 
 @dataclass(frozen=True)
@@ -52,19 +50,33 @@ class NegativeCache:
         Length of a feature vector.
     max_bytes : int, default=1 GiB
         Limit on the bytes of the feature vectors.
+    dtype : dtype, default=float32
+        Of the feature vectors.
+    margin : float, default=-1.0
+        Negatives that score below have no loss and may be evicted. The default is the margin of
+        a support vector machine; boosting has none, and infinity lets any window be evicted.
     """
 
-    def __init__(self, n_features: int, *, max_bytes: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        n_features: int,
+        *,
+        max_bytes: int = 1 << 30,
+        dtype: DTypeLike = np.float32,
+        margin: float = -1.0,
+    ) -> None:
         self.n_features = check_int(n_features, "n_features", "NegativeCache", low=1)
         self.max_bytes = check_int(max_bytes, "max_bytes", "NegativeCache", low=1)
-        self.capacity = self.max_bytes // (4 * self.n_features)
+        self.margin = float(margin)
+        self._window_bytes = np.dtype(dtype).itemsize * self.n_features
+        self.capacity = self.max_bytes // self._window_bytes
         if not self.capacity:
             raise ParameterError(
                 f"The 'max_bytes' parameter of NegativeCache must hold at least one window of "
-                f"{4 * self.n_features} bytes. Got {max_bytes} instead."
+                f"{self._window_bytes} bytes. Got {max_bytes} instead."
             )
         self._size = 0
-        self._features = np.empty((0, self.n_features), np.float32)
+        self._features = np.empty((0, self.n_features), dtype)
         self._identities = np.empty((0, 5), np.int64)
         self._scores = np.empty(0)
         self._known: set[bytes] = set()
@@ -73,7 +85,7 @@ class NegativeCache:
         return self._size
 
     @property
-    def features(self) -> NDArray[np.float32]:
+    def features(self) -> NDArray[Any]:
         """Feature vectors, shape (n, n_features); a view."""
         return self._features[: self._size]
 
@@ -90,7 +102,7 @@ class NegativeCache:
     @property
     def n_bytes(self) -> int:
         """Bytes of the feature vectors held."""
-        return self._size * self.n_features * 4
+        return self._size * self._window_bytes
 
     def rescore(self, scores: NDArray[np.float64]) -> None:
         """Take the scores of all windows by a new model."""
@@ -103,7 +115,7 @@ class NegativeCache:
 
     def add(
         self,
-        features: NDArray[np.float32],
+        features: NDArray[Any],
         identities: NDArray[np.int64],
         scores: NDArray[np.float64],
     ) -> Added:
@@ -138,7 +150,7 @@ class NegativeCache:
         """Return up to ``n_wanted`` slots of the easiest windows, none of them in the margin."""
         if n_wanted <= 0:
             return np.empty(0, dtype=np.intp)
-        easy = np.flatnonzero(self.scores < MARGIN)
+        easy = np.flatnonzero(self.scores < self.margin)
         return easy[np.argsort(self.scores[easy], kind="stable")][:n_wanted]
 
     def _append_slots(self, n_new: int) -> NDArray[np.intp]:

@@ -13,17 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers.files import pack_model, unpack_model
 from bootstrap_det.data import Dataset
+from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.mining.cache import NegativeCache
-from bootstrap_det.mining.harvest import features_of
+from bootstrap_det.mining.harvest import window_features
 from bootstrap_det.mining.loop import Recipe, TrainingState
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.persistence import read_arrays, write_arrays
 
 FORMAT = "bootstrap_det.checkpoint"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def save_checkpoint(
@@ -31,19 +31,19 @@ def save_checkpoint(
 ) -> None:
     """Write a training state atomically, with what it depends on."""
     assert state.detector is not None  # written at the end of a round
-    model = state.detector.templates[0].model
+    model, model_arrays = pack_model(state.detector.templates[0].model, 0)
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "fingerprint": fingerprint,
         "records": [record.to_dict() for record in state.records],
-        "C": state.C,
-        "bias": model.bias,
+        "memory": state.memory,
+        "model": model,
     }
     arrays: dict[str, NDArray[Any]] = {
         "identities": state.cache.identities,
         "scores": state.cache.scores,
-        "weights": model.weights,
+        **model_arrays,
     }
     write_arrays(path, header, arrays)
 
@@ -68,25 +68,25 @@ def load_checkpoint(
     if (header.get("format"), header.get("format_version")) != (FORMAT, FORMAT_VERSION):
         raise DataError(f"{path}: is not a checkpoint of this version. Train with --overwrite.")
     _check_fingerprint(path, header["fingerprint"], fingerprint)
-    detector = recipe.detector(LinearModel(arrays["weights"], header["bias"]))
+    detector = recipe.detector(unpack_model(header["model"], arrays, 0))
     features = _features(arrays["identities"], negatives, recipe)
-    cache = NegativeCache(recipe.n_features, max_bytes=max_cache_bytes)
+    cache = recipe.cache(max_cache_bytes)
     cache.add(features, arrays["identities"], arrays["scores"])
     records = [RoundRecord.from_dict(values) for values in header["records"]]
-    return TrainingState(cache, records, detector, header["C"])
+    return TrainingState(cache, records, detector, header["memory"])
 
 
 def _features(
     identities: NDArray[np.int64], negatives: Dataset, recipe: Recipe
-) -> NDArray[np.float32]:
+) -> NDArray[Any]:
     """Return the features of windows (picture, level, row, column, template), in their order."""
-    out = np.empty((len(identities), recipe.n_features), np.float32)
-    blank = recipe.detector(LinearModel(np.zeros(recipe.template_shape, np.float32), 0.0))
+    out = np.empty((len(identities), recipe.n_features), recipe.channels.dtype)
     for picture in negatives.pictures:
         here = np.flatnonzero(identities[:, 0] == picture.image_id)
         if len(here):
-            pixels = blank.prepare(picture.load(recipe.channels.color))
-            out[here] = features_of(blank, pixels, identities[here, 1:])
+            pixels = in_color(picture.load(recipe.channels.color), recipe.channels)
+            parts = (recipe.pyramid, recipe.window, recipe.channels)
+            out[here] = window_features(pixels, *parts, identities[here, 1:])
     return out
 
 

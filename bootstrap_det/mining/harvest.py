@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.channels import Channels
 from bootstrap_det.detector import Detector, window_identities
-from bootstrap_det.pyramid import LevelPlan, iter_levels, make_level
-from bootstrap_det.windows import Window, gather_windows, window_positions, windows_to_boxes
+from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.windows import Window, window_positions, windows_to_boxes
 
 MAX_OBJECT_OVERLAP = 0.3  # a window that overlaps an object more than this is no negative
 DEDUPLICATION_OVERLAP = 0.5  # of two mined windows that overlap more, the harder one stays
@@ -50,7 +50,7 @@ class Windows:
 
     Attributes
     ----------
-    features : ndarray of shape (n, n_features), float32
+    features : ndarray of shape (n, n_features), of the channels' dtype
         Feature vectors.
     identities : ndarray of shape (n, 4), int64
         Level, row, column, template.
@@ -60,7 +60,7 @@ class Windows:
         Decision values; 0 where there was no model yet.
     """
 
-    features: NDArray[np.float32]
+    features: NDArray[Any]
     identities: NDArray[np.int64]
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -69,10 +69,10 @@ class Windows:
         return len(self.scores)
 
     @classmethod
-    def empty(cls, n_features: int) -> Windows:
+    def empty(cls, n_features: int, dtype: DTypeLike) -> Windows:
         """Return no windows, of the right shapes."""
         return cls(
-            np.empty((0, n_features), np.float32),
+            np.empty((0, n_features), dtype),
             np.empty((0, 4), np.int64),
             np.empty((0, 4)),
             np.empty(0),
@@ -135,7 +135,10 @@ def harvest_false_positives(
     )
     keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
     windows = Windows(
-        features_of(detector, pixels, found.windows[allowed][keep]),
+        window_features(
+            pixels, detector.pyramid, detector.templates[0].window, detector.channels,
+            found.windows[allowed][keep],
+        ),  # fmt: skip
         found.windows[allowed][keep],
         boxes[keep],
         scores[keep],
@@ -143,23 +146,28 @@ def harvest_false_positives(
     return Harvest(windows, found.n_windows, len(certain), len(keep) == limit)
 
 
-def features_of(
-    detector: Detector, pixels: NDArray[Any], identities: NDArray[np.int64]
-) -> NDArray[np.float32]:
-    """Return the features of windows (level, row, column, template) of one template's shape."""
-    template = detector.templates[int(identities[0, 3]) if len(identities) else 0]
-    out = np.empty((len(identities), template.model.weights.size), np.float32)
-    wanted = [plan for plan in detector.plan(pixels.shape[:2]) if plan.index in identities[:, 0]]
-    for plan, values in iter_levels(pixels, wanted, detector.channels):
+def window_features(
+    pixels: NDArray[Any],
+    pyramid: Pyramid,
+    window: Window,
+    channels: Channels,
+    identities: NDArray[np.int64],
+) -> NDArray[Any]:
+    """Return the features of windows (level, row, column, template) of one picture."""
+    shape = channels.grid_shape(window.size)
+    out = np.empty((len(identities), channels.n_channels * shape[0] * shape[1]), channels.dtype)
+    plans = pyramid.plan(pixels.shape[:2], channels, [window])
+    wanted = [plan for plan in plans if plan.index in identities[:, 0]]
+    for plan, values in pyramid.iter_levels(pixels, wanted, channels):
         here = identities[:, 0] == plan.index
         rows, columns = identities[here, 1], identities[here, 2]
-        out[here] = gather_windows(values, template.model.shape, rows, columns)
+        out[here] = channels.window_features(values, shape, rows, columns)
     return out
 
 
 def harvest_random(
     image: NDArray[Any],
-    plans: Sequence[LevelPlan],
+    pyramid: Pyramid,
     window: Window,
     channels: Channels,
     forbidden: Forbidden,
@@ -168,22 +176,23 @@ def harvest_random(
     rng: np.random.Generator,
 ) -> Harvest:
     """Return up to ``limit`` random windows of a picture, every window equally likely."""
+    plans = pyramid.plan(image.shape[:2], channels, [window])
     extents = [window_positions(plan, window, channels) for plan in plans]
     ends = np.cumsum([rows * columns for rows, columns in extents], dtype=np.int64)
     n_windows = int(ends[-1]) if len(ends) else 0
     drawn = np.sort(rng.choice(n_windows, min(limit, n_windows), replace=False))
     level_of = np.searchsorted(ends, drawn, side="right")
     shape = channels.grid_shape(window.size)
-    parts = [Windows.empty(channels.n_channels * shape[0] * shape[1])]
-    for index in np.unique(level_of):
-        n_rows, n_columns = extents[index]
-        here = drawn[level_of == index] - (ends[index] - n_rows * n_columns)
+    parts = [Windows.empty(channels.n_channels * shape[0] * shape[1], channels.dtype)]
+    wanted = [plans[index] for index in np.unique(level_of)]
+    for plan, values in pyramid.iter_levels(image, wanted, channels):
+        n_rows, n_columns = extents[plan.index]
+        here = drawn[level_of == plan.index] - (ends[plan.index] - n_rows * n_columns)
         rows, columns = np.divmod(here, n_columns)
-        boxes = windows_to_boxes(plans[index], window, rows, columns)
+        boxes = windows_to_boxes(plan, window, rows, columns)
         allowed = forbidden.allows(boxes)
         rows, columns = rows[allowed], columns[allowed]
-        values = channels.compute(make_level(image, plans[index]))
-        features = gather_windows(values, shape, rows, columns)
-        identities = window_identities(int(index), rows, columns, 0)
+        features = channels.window_features(values, shape, rows, columns)
+        identities = window_identities(plan.index, rows, columns, 0)
         parts.append(Windows(features, identities, boxes[allowed], np.zeros(len(rows))))
     return Harvest(Windows.concatenate(parts), n_windows)

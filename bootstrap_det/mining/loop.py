@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
-from bootstrap_det.classifiers.linear import LinearModel
-from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
+from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model, Samples
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
-from bootstrap_det.mining.cache import MARGIN, NegativeCache
+from bootstrap_det.mining.cache import NegativeCache
 from bootstrap_det.mining.pool import mine_pictures
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
 from bootstrap_det.pyramid import Pyramid
@@ -45,16 +44,14 @@ class BootstrapParams:
         Most windows mined from one picture in one round.
     n_negatives_per_round : int, default=5000
         Most windows mined in one round; the hardest stay.
-    mining_threshold : float, default=-1.0
-        Smallest score of a mined window. At -1 a window violates the margin of a support vector
-        machine; at 0 it is a false positive.
+    mining_threshold : float or None, default=None
+        Smallest score of a mined window; by default the learner's: -1, the margin, for a support
+        vector machine, all that the cascade accepts for boosted trees. At 0, only false
+        positives are mined.
     min_new_negatives : int, default=10
         The loop has converged when a complete pass (no cap reached) adds fewer windows.
     max_cache_bytes : int, default=2 GiB
         Limit on the feature vectors of all negatives held.
-    C : float or None, default=None
-        Of the support vector machine; by default chosen by cross-validation in round 0, and once
-        more in round 1, when there are hard negatives to choose by.
     seed : int, default=0
         Of everything random.
     n_jobs : int, default=1
@@ -67,10 +64,9 @@ class BootstrapParams:
     n_random_negatives: int = 5000
     n_negatives_per_image: int = 100
     n_negatives_per_round: int = 5000
-    mining_threshold: float = MARGIN
+    mining_threshold: float | None = None
     min_new_negatives: int = 10
     max_cache_bytes: int = 2 << 30
-    C: float | None = None
     seed: int = 0
     n_jobs: int = 1
     skip_bad: bool = False
@@ -83,20 +79,20 @@ class BootstrapParams:
         check_int(self.max_cache_bytes, "max_cache_bytes", "bootstrap", low=1)
         for name in ("n_random_negatives", "n_negatives_per_image", "n_negatives_per_round"):
             check_int(getattr(self, name), name, "bootstrap", low=1)
-        check_float(self.mining_threshold, "mining_threshold", "bootstrap")
+        if self.mining_threshold is not None:
+            check_float(self.mining_threshold, "mining_threshold", "bootstrap")
         check_bool(self.skip_bad, "skip_bad", "bootstrap")
-        if self.C is not None:
-            check_float(self.C, "C", "bootstrap", low=1e-8, high=1e8)
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What every round's detector is made of, whatever its weights."""
+    """What every round's detector is made of, and how its template is fitted."""
 
     window: Window
     channels: Channels
     pyramid: Pyramid
     label: str = "object"
+    learner: Learner = field(default_factory=LinearLearner)
 
     @property
     def template_shape(self) -> tuple[int, int, int]:
@@ -108,10 +104,19 @@ class Recipe:
         """Length of a feature vector."""
         return int(np.prod(self.template_shape))
 
-    def detector(self, model: LinearModel) -> Detector:
+    def detector(self, model: Model) -> Detector:
         """Return the detector with this model as its template."""
         template = Template(self.window, model, self.label)
         return Detector([template], self.channels, pyramid=self.pyramid)
+
+    def cache(self, max_bytes: int) -> NegativeCache:
+        """Return an empty cache for the features of its windows."""
+        return NegativeCache(
+            self.n_features,
+            max_bytes=max_bytes,
+            dtype=self.channels.dtype,
+            margin=self.learner.margin,
+        )
 
 
 @dataclass
@@ -121,7 +126,7 @@ class TrainingState:
     cache: NegativeCache
     records: list[RoundRecord]
     detector: Detector | None = None
-    C: float | None = None
+    memory: dict[str, Any] = field(default_factory=dict)
     mined_identities: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 5), np.int64))
     mined_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
@@ -132,10 +137,11 @@ class TrainingState:
 
 
 def bootstrap(
-    positives: NDArray[np.float32],
+    positives: NDArray[Any],
     negatives: Dataset,
     recipe: Recipe,
     *,
+    objects: NDArray[np.intp] | None = None,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
@@ -145,13 +151,16 @@ def bootstrap(
 
     Parameters
     ----------
-    positives : ndarray of shape (n, n_features), float32
+    positives : ndarray of shape (n, n_features)
         Feature vectors of objects; they take part in every round.
     negatives : Dataset
         Pictures to mine. Where they are annotated, windows away from every object and outside
         every ignored region are mined.
     recipe : Recipe
         Window, channels, pyramid and label of the detector.
+    objects : ndarray of shape (n,), int, or None, default=None
+        Which object each of the positives shows, so that copies of one object are held out
+        together; by default each shows one of its own.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits and the seed.
     evaluate : callable or None, default=None
@@ -174,8 +183,8 @@ def bootstrap(
     params = params or BootstrapParams()
     negatives.require_negatives()
     if state is None:
-        cache = NegativeCache(recipe.n_features, max_bytes=params.max_cache_bytes)
-        state = TrainingState(cache, [], None, params.C)
+        state = TrainingState(recipe.cache(params.max_cache_bytes), [])
+    objects = np.arange(len(positives)) if objects is None else objects
     for index in range(len(state.records), params.n_rounds + 1):
         if state.converged:
             break
@@ -187,33 +196,30 @@ def bootstrap(
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
-            model = _refit(state, positives, recipe, params, index)
+            samples = Samples(positives, objects, state.cache.features, recipe.template_shape)
+            model, state.memory = recipe.learner.fit(
+                samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
+            )
+            state.cache.rescore(_scores(model, state.cache.features))
             state.detector = recipe.detector(model)
-            found = float(np.mean(model.decision_function(positives) >= 0.0))
+            found = float(np.mean(_scores(model, positives) >= 0.0))
         with clock.phase("evaluate"):
             evaluation = evaluate(state.detector) if evaluate else {}
         record = RoundRecord.of(
-            index, pool, added, state, (len(positives), found), params, clock.seconds, evaluation
-        )
+            index, pool, added, state, (len(positives), found), params,
+            recipe.learner.is_grown(index), clock.seconds, evaluation,
+        )  # fmt: skip
         state.records.append(record)
         if notify(callbacks, "on_round_end", record, state):
             break
     return state
 
 
-def _refit(
-    state: TrainingState,
-    positives: NDArray[np.float32],
-    recipe: Recipe,
-    params: BootstrapParams,
-    index: int,
-) -> LinearModel:
-    """Return the model of all positives and all negatives held, and rescore the cache by it."""
-    features = np.concatenate([positives, state.cache.features])
-    labels = np.arange(len(features)) < len(positives)
-    if params.C is None and index <= 1:
-        state.C = choose_c(features, labels, seed=params.seed)
-    svm = fit_linear_svm(features, labels, C=state.C)
-    model = LinearModel.from_estimator(svm, recipe.template_shape)
-    state.cache.rescore(model.decision_function(state.cache.features))
-    return model
+def _scores(model: Model, features: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the scores of many windows, some at a time: partial results are larger than them."""
+    parts = [model.decision_function(part) for part in np.array_split(features, _n_parts(features))]
+    return np.concatenate(parts)
+
+
+def _n_parts(features: NDArray[Any]) -> int:
+    return max(len(features) // 4096, 1)

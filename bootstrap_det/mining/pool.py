@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from joblib import Parallel, delayed
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detector import Detector
@@ -31,9 +31,10 @@ class Pool:
     ordered by identity.
     """
 
-    def __init__(self, n_features: int, limit: int) -> None:
+    def __init__(self, n_features: int, limit: int, dtype: DTypeLike = np.float32) -> None:
         self.limit = limit
-        self.features = np.empty((0, n_features), np.float32)
+        self.threshold = 0.0
+        self.features = np.empty((0, n_features), dtype)
         self.identities = np.empty((0, 5), np.int64)
         self.scores = np.empty(0)
         self.n_images = 0
@@ -42,7 +43,7 @@ class Pool:
         self.n_images_capped = 0
         self.n_over_limit = 0
         self.skipped: list[Skipped] = []
-        self._waiting: list[tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]] = []
+        self._waiting: list[tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]] = []
         self._n_waiting = 0
 
     def __len__(self) -> int:
@@ -67,7 +68,7 @@ class Pool:
         if self._n_waiting > self.limit:
             self._prune()
 
-    def hardest(self) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float64]]:
+    def hardest(self) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]:
         """Return features, identities and scores of the hardest windows, hardest first."""
         self._prune()
         return self.features, self.identities, self.scores
@@ -100,7 +101,9 @@ def mine_pictures(
     Pictures run on ``params.n_jobs`` threads; results are taken in the order of the pictures.
     """
     limit = params.n_random_negatives if detector is None else params.n_negatives_per_round
-    pool = Pool(recipe.n_features, limit)
+    threshold = _mining_threshold(detector, recipe, params)
+    pool = Pool(recipe.n_features, limit, recipe.channels.dtype)
+    pool.threshold = threshold
     pictures = negatives.pictures
     quota, extra = divmod(params.n_random_negatives, len(pictures))
 
@@ -109,7 +112,7 @@ def mine_pictures(
             if detector is None:
                 rng = np.random.default_rng([params.seed, round_index, index])
                 return _random(picture, recipe, quota + (index < extra), rng)
-            return _false_positives(picture, detector, params)
+            return _false_positives(picture, detector, threshold, params)
         except DataError as error:
             if not params.skip_bad:
                 raise
@@ -128,19 +131,29 @@ def mine_pictures(
 
 def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator) -> Harvest:
     image = picture.load(recipe.channels.color)
-    plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
     forbidden = forbidden_of(picture, recipe.label)
     return harvest_random(
-        image, plans, recipe.window, recipe.channels, forbidden, limit=limit, rng=rng
+        image, recipe.pyramid, recipe.window, recipe.channels, forbidden, limit=limit, rng=rng
     )
 
 
-def _false_positives(picture: Picture, detector: Detector, params: BootstrapParams) -> Harvest:
+def _mining_threshold(
+    detector: Detector | None, recipe: Recipe, params: BootstrapParams
+) -> float:
+    """Return the least score to mine: the one given, or the classifier's own."""
+    if params.mining_threshold is not None:
+        return params.mining_threshold
+    return recipe.learner.mining_threshold(detector.templates[0].model) if detector else 0.0
+
+
+def _false_positives(
+    picture: Picture, detector: Detector, threshold: float, params: BootstrapParams
+) -> Harvest:
     return harvest_false_positives(
         detector,
         picture.load(detector.channels.color),
         forbidden_of(picture, detector.templates[0].label),
-        threshold=params.mining_threshold,
+        threshold=threshold,
         limit=params.n_negatives_per_image,
     )
 

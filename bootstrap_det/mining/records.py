@@ -82,14 +82,15 @@ class RoundRecord:
     complete : bool
         Whether every picture was scanned and no limit was reached.
     converged : bool
-        Whether the pass was complete and added fewer than ``min_new_negatives`` windows.
+        Whether the pass was complete and added fewer than ``min_new_negatives`` windows, and
+        later rounds would fit nothing larger.
     mined_false_positives_per_image : float or None
         Detections with a score of at least 0 per negative picture, by the detector that mined,
         that is of the round before. None in round 0.
     threshold : float
         Smallest score mined.
-    C : float
-        Of the support vector machine.
+    classifier : dict
+        What the learner says of its fit: C of a support vector machine, the number of trees.
     hinge_loss : float
         Mean squared hinge loss of the negatives held, after the fit.
     new_hinge_loss : float or None
@@ -123,7 +124,7 @@ class RoundRecord:
     converged: bool
     mined_false_positives_per_image: float | None
     threshold: float
-    C: float
+    classifier: dict[str, Any]
     hinge_loss: float
     new_hinge_loss: float | None
     seed: int
@@ -140,6 +141,7 @@ class RoundRecord:
         state: TrainingState,
         positives: tuple[int, float],
         params: BootstrapParams,
+        is_grown: bool,
         seconds: dict[str, float],
         evaluation: dict[str, Any],
     ) -> RoundRecord:
@@ -172,10 +174,10 @@ class RoundRecord:
             n_refused=added.n_refused,
             limits=limits,
             complete=complete,
-            converged=bool(index and complete and few),
+            converged=bool(index and is_grown and complete and few),
             mined_false_positives_per_image=pool.false_positives_per_image if index else None,
-            threshold=params.mining_threshold,
-            C=float(state.C or 0.0),
+            threshold=pool.threshold,
+            classifier=dict(state.memory),
             hinge_loss=_squared_hinge(state.cache.scores),
             new_hinge_loss=new_loss,
             seed=params.seed,

@@ -1,47 +1,19 @@
-"""Features of one picture at one scale.
-
-A channel extractor turns a picture into planar float32 channels of shape (n_channels, rows,
-columns) on a grid of cells; everything downstream (pyramid, windows, classifiers) knows only the
-small protocol :class:`Channels`, so a new kind of feature is one more class in this file.
-"""
+"""Histograms of oriented gradients."""
 
 from __future__ import annotations
 
 import inspect
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._kernels import hog as _kernels
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
+from bootstrap_det.channels.base import WindowGains
+from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import COLORS
-
-
-class Channels(Protocol):
-    """What the rest of the package needs to know of a feature."""
-
-    @property
-    def cell_size(self) -> int:
-        """Pixels from one grid position to the next."""
-
-    @property
-    def color(self) -> str:
-        """The pictures that it reads: ``"grey"`` or ``"rgb"``."""
-
-    @property
-    def n_channels(self) -> int:
-        """Planes of the output."""
-
-    def grid_shape(self, size: tuple[int, int]) -> tuple[int, int]:
-        """Return rows and columns of the output for a picture of ``size`` (height, width)."""
-
-    def compute(self, image: NDArray[Any]) -> NDArray[np.float32]:
-        """Return the channels of one picture, float32 (n_channels, rows, columns)."""
-
-    def get_params(self) -> dict[str, Any]:
-        """Return the constructor's parameters, JSON-ready."""
 
 
 class HOG:
@@ -93,6 +65,9 @@ class HOG:
     ----------
     N. Dalal and B. Triggs, "Histograms of Oriented Gradients for Human Detection", CVPR 2005.
     """
+
+    context = 1
+    dtype = np.float32
 
     def __init__(
         self,
@@ -169,6 +144,16 @@ class HOG:
             _kernels.normalise_blocks(cells, self.block_size, epsilon, clip, out)
         return out
 
+    def window_gains(self, values: NDArray[Any], shape: tuple[int, int]) -> WindowGains | None:
+        """Return None: blocks are normalised already."""
+        return None
+
+    def window_features(
+        self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
+    ) -> NDArray[Any]:
+        """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
+        return gather_windows(values, shape, rows, columns)
+
     def _cells_shape(self, rows: int, columns: int) -> tuple[int, int, int]:
         extra = self.block_size - 1
         return self.n_orientations, rows + extra, columns + extra
@@ -192,14 +177,6 @@ class HOG:
 
 
 _HISTOGRAMS = {False: _kernels.cell_histograms, True: _kernels.interpolated_histograms}
-
-EXTRACTORS: dict[str, type[HOG]] = {"HOG": HOG}
-
-
-def make_channels(name: str, **parameters: Any) -> Channels:
-    """Return the extractor of this name, a key of :data:`EXTRACTORS`."""
-    return EXTRACTORS[check_choice(name, "name", "make_channels", EXTRACTORS)](**parameters)
-
 
 def _bin_boundaries(n_bins: int) -> NDArray[np.float32]:
     """Return cosine and sine of the boundaries between ``n_bins`` bins of the upper half plane.

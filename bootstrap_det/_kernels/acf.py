@@ -1,0 +1,203 @@
+"""Aggregated channels: one pass over the picture to block sums, then one to bytes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, nogil=True)
+def _row_gradient(plane, row, gradient_x, gradient_y):
+    """Fill central differences of one row, int16; at the border they are one-sided."""
+    height, width = plane.shape
+    n = len(gradient_x)
+    here = plane[row]
+    above, below = plane[max(row - 1, 0)], plane[min(row + 1, height - 1)]
+    for x in range(n):
+        gradient_y[x] = np.int16(below[x]) - np.int16(above[x])
+    for x in range(1, min(n, width - 1)):
+        gradient_x[x] = np.int16(here[x + 1]) - np.int16(here[x - 1])
+    gradient_x[0] = np.int16(here[min(1, width - 1)]) - np.int16(here[0])
+    if n == width:
+        gradient_x[n - 1] = np.int16(here[n - 1]) - np.int16(here[max(n - 2, 0)])
+
+
+@njit(cache=True, nogil=True)
+def _take_stronger(other_x, other_y, gradient_x, gradient_y):
+    """Where another plane's gradient is longer, take it; the first one on ties."""
+    for x in range(len(gradient_x)):
+        new = np.int32(other_x[x]) * other_x[x] + np.int32(other_y[x]) * other_y[x]
+        old = np.int32(gradient_x[x]) * gradient_x[x] + np.int32(gradient_y[x]) * gradient_y[x]
+        if new > old:
+            gradient_x[x], gradient_y[x] = other_x[x], other_y[x]
+
+
+@njit(cache=True, nogil=True)
+def _add_projections(gradient_x, gradient_y, cosines, sines, projections, longest, sums):
+    """Add one row's magnitude to ``sums[0]`` and, under its orientation, to ``sums[1:]``."""
+    n = len(gradient_x)
+    longest[:] = 0
+    for k in range(len(cosines)):
+        cosine, sine, projection = cosines[k], sines[k], projections[k]
+        for x in range(n):
+            length = np.int16(abs(np.int16(gradient_x[x] * cosine + gradient_y[x] * sine)))
+            projection[x] = length
+            longest[x] = max(longest[x], length)
+    total = sums[0]
+    for x in range(n):
+        total[x] += np.uint16(longest[x])
+    for k in range(len(cosines)):
+        projection, total = projections[k], sums[k + 1]
+        for x in range(n):
+            total[x] += np.uint16(longest[x] if projection[x] == longest[x] else 0)
+
+
+@njit(cache=True, nogil=True)
+def aggregate(planes, cosines, sines, block, out):
+    """Fill block sums of colours, gradient magnitude and magnitude by orientation.
+
+    ``planes`` (n_colors, height, width) uint8; ``cosines`` and ``sines`` int16 (n_orientations,)
+    of the directions, scaled so that a block's sum fits into 16 bits; ``out`` uint16
+    (n_colors + 1 + n_orientations, height // block, width // block). The magnitude is the longest
+    projection of the gradient on one of the directions, which needs no square root; a gradient
+    half-way between two directions counts for both, so mirror images have mirrored channels.
+    """
+    n_colors = planes.shape[0]
+    rows, columns = out.shape[1], out.shape[2]
+    n = columns * block
+    sums = np.empty((out.shape[0], n), np.uint16)
+    gradient_x, gradient_y = np.empty(n, np.int16), np.empty(n, np.int16)
+    other_x, other_y = np.empty(n, np.int16), np.empty(n, np.int16)
+    projections, longest = np.empty((len(cosines), n), np.int16), np.empty(n, np.int16)
+    for row in range(rows):
+        sums[:] = 0
+        for y in range(row * block, (row + 1) * block):
+            _row_gradient(planes[0], y, gradient_x, gradient_y)
+            for color in range(1, n_colors):
+                _row_gradient(planes[color], y, other_x, other_y)
+                _take_stronger(other_x, other_y, gradient_x, gradient_y)
+            for color in range(n_colors):
+                values, total = planes[color, y], sums[color]
+                for x in range(n):
+                    total[x] += values[x]
+            _add_projections(
+                gradient_x, gradient_y, cosines, sines, projections, longest, sums[n_colors:]
+            )
+        for channel in range(out.shape[0]):
+            total, into = sums[channel], out[channel, row]
+            if block == 2:  # by name: the compiler makes vectors of it
+                for x in range(columns):
+                    into[x] = total[2 * x] + total[2 * x + 1]
+            else:
+                for x in range(columns):
+                    into[x] = 0
+                    for j in range(block):
+                        into[x] += total[x * block + j]
+
+
+@njit(cache=True, nogil=True)
+def scale_to_bytes(sums, factors, out):
+    """Fill ``out`` (n_channels, rows, columns) uint8 with ``sums * factors``, clipped."""
+    for channel in range(sums.shape[0]):
+        factor = factors[channel]
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                value = np.float32(sums[channel, y, x]) * factor
+                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+
+
+@njit(cache=True, nogil=True)
+def roots_to_bytes(sums, factor, out):
+    """Fill ``out`` uint8 with the square roots of ``sums`` (any, rows, columns) times ``factor``.
+
+    The root gives weak gradients the resolution that strong ones do not need.
+    """
+    for channel in range(sums.shape[0]):
+        for y in range(sums.shape[1]):
+            for x in range(sums.shape[2]):
+                value = np.sqrt(np.float32(sums[channel, y, x])) * factor
+                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+
+
+@njit(cache=True, nogil=True)
+def center_locally(sums, means, squares, gain, noise, out):
+    """Fill ``out`` (rows, columns) uint8 with ``128 + gain (value - mean) / (deviation + noise)``.
+
+    ``sums`` uint16, ``means`` and ``squares`` float32 the local means of the sums and of their
+    squares, all (rows, columns).
+    """
+    for y in range(sums.shape[0]):
+        for x in range(sums.shape[1]):
+            mean = means[y, x]
+            deviation = np.sqrt(max(squares[y, x] - mean * mean, np.float32(0.0)))
+            value = np.float32(128.0) + gain * (np.float32(sums[y, x]) - mean) / (deviation + noise)
+            out[y, x] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+
+
+@njit(cache=True, nogil=True)
+def divide_locally(sums, means, gain, noise, out):
+    """Fill ``out`` uint8 with ``gain sums / (means + noise)``, (n, rows, columns) by (rows, columns).
+
+    ``means`` are the local means of the gradient magnitude: weak and strong edges look alike.
+    """
+    rows, columns = means.shape
+    factors = np.empty(columns, np.float32)
+    for y in range(rows):
+        for x in range(columns):
+            factors[x] = gain / (means[y, x] + noise)
+        for channel in range(sums.shape[0]):
+            for x in range(columns):
+                value = np.float32(sums[channel, y, x]) * factors[x]
+                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+
+
+@njit(cache=True, nogil=True)
+def window_gains(integral, squares, height, width, n_colors, scales, noises, gains, shifts):
+    """Fill how each window sees its colours and gradients, see ``trees.score_rows``.
+
+    ``integral`` int32 (n_colors + 1, rows + 1, columns + 1) of colours and magnitude; ``squares``
+    float64 (n_colors, rows + 1, columns + 1) of squared colours, exact; ``scales`` and ``noises``
+    float64 (2,) of colours and magnitude. ``gains`` uint16 and ``shifts`` int16 (n_colors + 1, rows, columns).
+    Positions where no window fits are left as they are.
+    """
+    area = height * width
+    for kind in range(n_colors + 1):
+        for y in range(gains.shape[1] - height + 1):
+            for x in range(gains.shape[2] - width + 1):
+                total = (
+                    integral[kind, y + height, x + width] - integral[kind, y, x + width]
+                    - integral[kind, y + height, x] + integral[kind, y, x]
+                )  # fmt: skip
+                mean = total / area
+                if kind == n_colors:
+                    gains[kind, y, x] = np.uint16(256.0 * scales[1] / (mean + noises[1]) + 0.5)
+                    shifts[kind, y, x] = 0
+                    continue
+                square = (
+                    squares[kind, y + height, x + width] - squares[kind, y, x + width]
+                    - squares[kind, y + height, x] + squares[kind, y, x]
+                )  # fmt: skip
+                deviation = np.sqrt(max(square / area - mean * mean, 0.0))
+                factor = scales[0] / (deviation + noises[0])
+                gains[kind, y, x] = np.uint16(256.0 * factor + 0.5)
+                shifts[kind, y, x] = np.int16(np.floor(128.5 - mean * factor))
+
+
+@njit(cache=True, nogil=True)
+def gather_normalised(planes, rows, columns, height, width, kinds, gains, shifts, out):
+    """Fill the features of windows as they see them: ``out`` (n, n_features) uint8.
+
+    ``planes`` uint8 (n_channels, ...), windows at int64 ``rows`` and ``columns``, ``kinds`` uint8
+    (n_channels,), ``gains`` and ``shifts`` (n_kinds, rows, columns).
+    """
+    for i in range(len(rows)):
+        top, left = rows[i], columns[i]
+        k = 0
+        for channel in range(planes.shape[0]):
+            gain = np.int64(gains[kinds[channel], top, left])
+            shift = np.int64(shifts[kinds[channel], top, left])
+            for y in range(height):
+                for x in range(width):
+                    value = ((np.int64(planes[channel, top + y, left + x]) * gain) >> 8) + shift
+                    out[i, k] = np.uint8(min(max(value, 0), 255))
+                    k += 1

@@ -1,0 +1,231 @@
+"""Aggregated channel features."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from bootstrap_det._kernels import acf as _kernels
+from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
+from bootstrap_det.channels.base import WindowGains
+from bootstrap_det.channels.gather import gather_windows
+from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.images import COLORS
+
+NORMALISATIONS = ("window", "local", "none")
+_COLOR_GAIN = 40.0  # grey levels per deviation, about a middle of 128
+_MAGNITUDE_GAINS = {"window": 96.0, "local": 48.0}  # what the mean magnitude becomes
+_PLAIN_GAIN = 4.0  # of the magnitude, without normalisation
+_ROOT_GAIN = 14.0  # of the root of the magnitude, for windows to scale: 333 becomes 255
+
+
+class ACF:
+    """Aggregated channel features of Dollar et al. (2014), as uint8.
+
+    Sums over small blocks of: the grey value (or L, u and v of CIELUV), the gradient magnitude,
+    and the magnitude by orientation. Nothing in it needs more than 16-bit integers.
+
+    Parameters
+    ----------
+    cell_size : {2, 4}, default=2
+        Side of a block in pixels ("shrink"); also the stride of the window grid.
+    n_orientations : int, default=6
+        Directions over 180 degrees.
+    normalise : {"window", "local", "none"}, default="window"
+        What makes contrast and light count less. ``"window"``: each window sees its own
+        colours minus their mean, over their deviation, and its gradients over their mean
+        magnitude. ``"local"``: the same by the means round each block, as in Dollar et al.;
+        faster to scan, slightly less exact.
+    radius : int, default=6
+        Of the neighbourhood of ``"local"``, in cells.
+    noise : float, default=4.0
+        Added to deviations and mean magnitudes, in grey levels, so that the noise of flat
+        regions stays small.
+    smooth_before, smooth_after : bool, default=False
+        Smooth the picture, or the channels, by 1 2 1 in both directions.
+    color : {"grey", "rgb"}, default="grey"
+        The pictures that it reads. Of ``"rgb"``, the gradient is that of the strongest of L, u
+        and v at each pixel.
+
+    Raises
+    ------
+    ParameterError
+        When a parameter is out of its range.
+
+    References
+    ----------
+    P. Dollar, R. Appel, S. Belongie and P. Perona, "Fast Feature Pyramids for Object Detection",
+    PAMI 2014.
+    """
+
+    dtype = np.uint8
+
+    def __init__(
+        self,
+        *,
+        cell_size: int = 2,
+        n_orientations: int = 6,
+        normalise: str = "window",
+        radius: int = 6,
+        noise: float = 4.0,
+        smooth_before: bool = False,
+        smooth_after: bool = False,
+        color: str = "grey",
+    ) -> None:
+        self.cell_size = check_int(cell_size, "cell_size", "ACF", low=2, high=4)
+        self.n_orientations = check_int(n_orientations, "n_orientations", "ACF", low=1, high=16)
+        self.normalise = check_choice(normalise, "normalise", "ACF", NORMALISATIONS)
+        self.radius = check_int(radius, "radius", "ACF", low=1, high=64)
+        self.noise = check_float(noise, "noise", "ACF", low=0.5, high=255.0)
+        self.smooth_before = check_bool(smooth_before, "smooth_before", "ACF")
+        self.smooth_after = check_bool(smooth_after, "smooth_after", "ACF")
+        self.color = check_choice(color, "color", "ACF", COLORS)
+        if self.cell_size == 3:
+            raise ParameterError("The 'cell_size' parameter of ACF must be 2 or 4. Got 3 instead.")
+        # A block's sum of magnitudes is at most 361 * scale * cell_size**2 < 2**16.
+        self._scale = 128 // self.cell_size**2
+        angles = np.arange(self.n_orientations) * (np.pi / self.n_orientations)
+        self._cosines = np.rint(np.cos(angles) * self._scale).astype(np.int16)
+        self._sines = np.rint(np.sin(angles) * self._scale).astype(np.int16)
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, JSON-ready."""
+        return {name: getattr(self, name) for name in inspect.signature(ACF).parameters}
+
+    @property
+    def context(self) -> int:
+        """Cells round a window that its features depend on."""
+        return 1 + self.smooth_after + (self.radius if self.normalise == "local" else 0)
+
+    @property
+    def n_colors(self) -> int:
+        """Colour planes: 1 or 3."""
+        return 1 if self.color == "grey" else 3
+
+    @property
+    def n_channels(self) -> int:
+        """Colours, magnitude, orientations."""
+        return self.n_colors + 1 + self.n_orientations
+
+    def grid_shape(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return rows and columns of blocks in a picture of ``size`` (height, width)."""
+        return size[0] // self.cell_size, size[1] // self.cell_size
+
+    def compute(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the channels of a picture.
+
+        Parameters
+        ----------
+        image : ndarray of shape (height, width) or (height, width, 3), uint8 or float32
+            Grey or RGB, 0 to 255; float32 is rounded.
+
+        Returns
+        -------
+        ndarray of shape (n_channels, rows, columns), uint8
+            Colours, magnitude, magnitude by orientation.
+
+        Raises
+        ------
+        ParameterError
+            When the shape or dtype is another one.
+        """
+        planes = self._planes(image)
+        rows, columns = self.grid_shape((planes.shape[1], planes.shape[2]))
+        out = np.empty((self.n_channels, rows, columns), np.uint8)
+        if rows and columns:
+            sums = np.empty(out.shape, np.uint16)
+            _kernels.aggregate(planes, self._cosines, self._sines, self.cell_size, sums)
+            self._to_bytes(sums, out)
+            if self.smooth_after:
+                for plane in out:
+                    plane[:] = _smoothed(plane)
+        return out
+
+    def window_gains(self, values: NDArray[Any], shape: tuple[int, int]) -> WindowGains | None:
+        """Return how windows of ``shape`` (cells) see a level's channels, or None."""
+        if self.normalise != "window":
+            return None
+        n_kinds, (rows, columns) = self.n_colors + 1, values.shape[1:]
+        gains = np.zeros((n_kinds, rows, columns), np.uint16)
+        shifts = np.zeros((n_kinds, rows, columns), np.int16)
+        integral = np.empty((n_kinds, rows + 1, columns + 1), np.int32)
+        squares = np.empty((self.n_colors, rows + 1, columns + 1))
+        for kind in range(self.n_colors):
+            integral[kind], squares[kind] = cv2.integral2(values[kind], sdepth=cv2.CV_32S)
+        integral[-1] = cv2.integral(values[self.n_colors], sdepth=cv2.CV_32S)
+        noises = np.array([2.0 * self.noise, _ROOT_GAIN * np.sqrt(self.noise) / 2])
+        _kernels.window_gains(
+            integral, squares, *shape, self.n_colors,
+            np.array([_COLOR_GAIN, _MAGNITUDE_GAINS["window"]]), noises, gains, shifts,
+        )  # fmt: skip
+        kinds = np.minimum(np.arange(self.n_channels), self.n_colors).astype(np.uint8)
+        return WindowGains(kinds, gains.reshape(n_kinds, -1), shifts.reshape(n_kinds, -1))
+
+    def window_features(
+        self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
+    ) -> NDArray[np.uint8]:
+        """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
+        seen = self.window_gains(values, shape)
+        if seen is None:
+            return gather_windows(values, shape, rows, columns)
+        out = np.empty((len(rows), self.n_channels * shape[0] * shape[1]), np.uint8)
+        maps = (array.reshape(-1, *values.shape[1:]) for array in (seen.gains, seen.shifts))
+        at = (np.asarray(rows, np.int64), np.asarray(columns, np.int64))
+        _kernels.gather_normalised(values, *at, *shape, seen.kinds, *maps, out)
+        return out
+
+    def _to_bytes(self, sums: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
+        n_colors, area = self.n_colors, self.cell_size**2
+        unit = self._scale * area  # of a mean magnitude
+        if self.normalise != "local":
+            factors = np.full(self.n_channels, _PLAIN_GAIN / unit, np.float32)
+            factors[:n_colors] = 1.0 / area
+            _kernels.scale_to_bytes(sums, factors, out)
+            if self.normalise == "window":
+                factor = np.float32(_ROOT_GAIN / np.sqrt(unit))
+                _kernels.roots_to_bytes(sums[n_colors:], factor, out[n_colors:])
+            return
+        for color in range(n_colors):
+            values = sums[color].astype(np.float32)
+            _kernels.center_locally(
+                sums[color], self._local_mean(values), self._local_mean(values * values),
+                np.float32(_COLOR_GAIN), np.float32(2.0 * self.noise * area), out[color],
+            )  # fmt: skip
+        _kernels.divide_locally(
+            sums[n_colors:], self._local_mean(sums[n_colors]),
+            np.float32(_MAGNITUDE_GAINS["local"]), np.float32(self.noise * unit), out[n_colors:],
+        )  # fmt: skip
+
+    def _local_mean(self, values: NDArray[Any]) -> NDArray[np.float32]:
+        side = 2 * self.radius + 1
+        border = cv2.BORDER_REPLICATE
+        return np.asarray(cv2.boxFilter(values, cv2.CV_32F, (side, side), borderType=border))
+
+    def _planes(self, image: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return the picture as uint8 planes (n_colors, height, width): grey, or L, u and v."""
+        pixels = np.asarray(image)
+        wanted = 2 if self.color == "grey" else 3
+        known = pixels.dtype in (np.uint8, np.float32) and pixels.ndim == wanted
+        if not known or (wanted == 3 and pixels.shape[2] != 3):
+            shape = "(height, width)" if wanted == 2 else "(height, width, 3)"
+            raise ParameterError(
+                f"ACF with color={self.color!r} needs a uint8 or float32 picture of shape {shape}. "
+                f"Got {pixels.dtype} of shape {pixels.shape} instead."
+            )
+        if pixels.dtype != np.uint8:
+            pixels = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+        if not pixels.size:
+            return np.empty((self.n_colors, *pixels.shape[:2]), np.uint8)
+        if self.smooth_before:
+            pixels = _smoothed(pixels)
+        if wanted == 2:
+            return np.ascontiguousarray(pixels)[None]
+        return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LUV).transpose(2, 0, 1))
+
+
+def _smoothed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(values, (3, 3), 0, borderType=cv2.BORDER_REPLICATE))

@@ -1,0 +1,282 @@
+"""Real AdaBoost of shallow trees, on features of 256 values."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from bootstrap_det._kernels import boosting as _kernels
+from bootstrap_det._validation import check_float, check_int
+from bootstrap_det.classifiers.trees import MAX_DEPTH, TreeModel
+from bootstrap_det.exceptions import DataError
+
+TAIL = 0.002  # share of values at either end that share the outermost bins
+
+
+class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """Real AdaBoost of trees of one small depth.
+
+    Every node takes the split of least loss among a random share of the features; a leaf gives
+    half of the logarithm of the ratio of positive to negative weight, times ``shrinkage``.
+
+    Parameters
+    ----------
+    n_trees : int, default=512
+        Trees.
+    depth : int, default=2
+        Tests from the root to a leaf, 1 to 5.
+    shrinkage : float, default=0.5
+        Factor on every leaf; smaller values need more trees and generalise better.
+    feature_share : float, default=0.0625
+        Share of the features that each node may choose from.
+    trim : float, default=0.01
+        Share of the weight that may be left out when splits are sought: samples of least weight
+        come last (Friedman et al.'s weight trimming). They still count for the leaves.
+    n_threads : int, default=1
+        Threads over features. They do not change the result.
+    random_state : int, RandomState or None, default=0
+        For the features of each node.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (2,)
+        Labels; the second is the positive one.
+    model_ : TreeModel
+        The trees, over quantised features.
+    offsets_, factors_ : ndarray of shape (n_features_in_,), float64, or None
+        A feature x is quantised to ``floor((x - offset) * factor)``, clipped to 0 to 255. None
+        for uint8 input, which is taken as it is.
+
+    References
+    ----------
+    R. Schapire and Y. Singer, "Improved Boosting Algorithms Using Confidence-rated Predictions",
+    Machine Learning 1999. J. Friedman, T. Hastie and R. Tibshirani, "Additive Logistic
+    Regression", Annals of Statistics 2000. P. Dollar et al., "Quickly Boosting Decision Trees",
+    ICML 2013, and "Fast Feature Pyramids for Object Detection", PAMI 2014.
+    """
+
+    def __init__(
+        self,
+        *,
+        n_trees: int = 512,
+        depth: int = 2,
+        shrinkage: float = 0.5,
+        feature_share: float = 1 / 16,
+        trim: float = 0.01,
+        n_threads: int = 1,
+        random_state: Any = 0,
+    ) -> None:
+        self.n_trees = n_trees
+        self.depth = depth
+        self.shrinkage = shrinkage
+        self.feature_share = feature_share
+        self.trim = trim
+        self.n_threads = n_threads
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Any:  # noqa: N803
+        """Fit the trees.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Features; uint8 are taken as they are, others are quantised to 256 bins each.
+        y : array-like of shape (n_samples,)
+            Two classes.
+        sample_weight : array-like of shape (n_samples,) or None, default=None
+            Not negative. Each class weighs one half in all, however many samples it has.
+
+        Raises
+        ------
+        ParameterError
+            When a parameter is out of its range, such as trees deeper than supported.
+        DataError
+            When there are other than two classes, or every feature is constant.
+        ValueError
+            When a feature is NaN or infinite, or the shapes do not agree.
+        """
+        self._check_parameters()
+        X, y = validate_data(self, X, y, dtype=None)  # noqa: N806
+        check_classification_targets(y)
+        self.classes_, encoded = np.unique(y, return_inverse=True)
+        if len(self.classes_) != 2:
+            raise DataError(
+                "Only binary classification is supported. The type of the target is "
+                f"{type_of_target(y)}: BoostedTrees needs samples of 2 classes. Got "
+                f"{len(self.classes_)} class{'es' * (len(self.classes_) != 1)}; "
+                "check the annotations and the negatives."
+            )
+        weights = _class_weights(encoded, sample_weight)
+        self.offsets_, self.factors_ = _bins(X)
+        rng = np.random.default_rng(_seed(self.random_state))
+        columns = np.ascontiguousarray(self._quantise(X).T)
+        self.model_ = _boost(columns, encoded.astype(np.uint8), weights, self, rng)
+        return self
+
+    def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
+        """Return the scores, shape (n_samples,); positive ones speak for the second class."""
+        check_is_fitted(self)
+        X = validate_data(self, X, reset=False, dtype=None)  # noqa: N806
+        return self.model_.decision_function(self._quantise(X))
+
+    def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
+        """Return the label of each sample."""
+        check_is_fitted(self)
+        return np.asarray(self.classes_[(self.decision_function(X) >= 0.0).astype(int)])
+
+    def __sklearn_tags__(self) -> Any:
+        """Say that there are two classes only."""
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        return tags
+
+    def _check_parameters(self) -> None:
+        name = type(self).__name__
+        check_int(self.n_trees, "n_trees", name, low=1, high=100_000)
+        check_int(self.depth, "depth", name, low=1, high=MAX_DEPTH)
+        check_float(self.shrinkage, "shrinkage", name, low=1e-3, high=1.0)
+        check_float(self.feature_share, "feature_share", name, low=1e-6, high=1.0)
+        check_float(self.trim, "trim", name, low=0.0, high=0.5)
+        check_int(self.n_threads, "n_threads", name, low=1, high=1024)
+
+    def _quantise(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
+        if self.offsets_ is None:
+            return np.asarray(X, dtype=np.uint8)
+        scaled = np.floor((X.astype(np.float64) - self.offsets_) * self.factors_)
+        return np.clip(scaled, 0, 255).astype(np.uint8)
+
+
+def _bins(
+    features: NDArray[Any],
+) -> tuple[NDArray[np.float64] | None, NDArray[np.float64] | None]:
+    """Return offset and factor of each feature's bins, None for what is uint8 already."""
+    if features.dtype == np.uint8:
+        return None, None
+    values = features.astype(np.float64)
+    low, high = np.quantile(values, [TAIL, 1.0 - TAIL], axis=0)
+    narrow = high <= low  # nearly constant: the rare other values still count
+    low[narrow], high[narrow] = values.min(axis=0)[narrow], values.max(axis=0)[narrow]
+    with np.errstate(divide="ignore", over="ignore"):
+        factors = 255.0 / (high - low)
+    return low, np.where(np.isfinite(factors), factors, 0.0)
+
+
+def _class_weights(
+    encoded: NDArray[np.intp], sample_weight: ArrayLike | None
+) -> NDArray[np.float64]:
+    """Return weights that give each class one half."""
+    weights = np.ones(len(encoded)) if sample_weight is None else np.array(sample_weight, float)
+    if weights.shape != encoded.shape or not np.isfinite(weights).all() or (weights < 0).any():
+        raise DataError(
+            "The sample weights of BoostedTrees must be finite, not negative, and one a sample. "
+            f"Got shape {weights.shape} for {len(encoded)} samples."
+        )
+    totals = np.bincount(encoded, weights, minlength=2)
+    if (totals <= 0).any():
+        raise DataError(
+            "BoostedTrees needs samples of 2 classes with sample weights that are not all zero. "
+            f"Got {totals[0]:g} and {totals[1]:g} in all."
+        )
+    return np.asarray(0.5 * weights / totals[encoded])
+
+
+def _seed(random_state: Any) -> int | None:
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    return random_state  # type: ignore[no-any-return]
+
+
+def _boost(
+    columns: NDArray[np.uint8],
+    positive: NDArray[np.uint8],
+    weights: NDArray[np.float64],
+    parameters: BoostedTrees,
+    rng: np.random.Generator,
+) -> TreeModel:
+    """Return the trees for features (n_features, n_samples)."""
+    n_nodes = 2**parameters.depth - 1
+    trees: list[tuple[Any, Any, Any]] = []
+    sign = np.where(positive == 1, -1.0, 1.0)
+    running = np.zeros(len(weights))
+    smoothing = 1.0 / len(weights)
+    with ThreadPoolExecutor(parameters.n_threads) as pool:
+        for _ in range(parameters.n_trees):
+            current = weights * np.exp(sign * running)
+            current /= current.sum()
+            features, thresholds, leaf_of = _grow(
+                columns, positive, current, parameters, rng, pool
+            )
+            of_leaf = [
+                np.bincount(leaf_of - n_nodes, current * side, minlength=n_nodes + 1)
+                for side in (positive, 1 - positive)
+            ]
+            ratio = (of_leaf[0] + smoothing) / (of_leaf[1] + smoothing)
+            leaves = parameters.shrinkage * 0.5 * np.log(ratio)
+            running += leaves[leaf_of - n_nodes]
+            trees.append((features, thresholds, leaves))
+    features, thresholds, leaves = (np.array(part) for part in zip(*trees, strict=True))
+    return TreeModel.from_floats(features, thresholds, leaves, (len(columns), 1, 1))
+
+
+def _grow(
+    columns: NDArray[np.uint8],
+    positive: NDArray[np.uint8],
+    weights: NDArray[np.float64],
+    parameters: BoostedTrees,
+    rng: np.random.Generator,
+    pool: ThreadPoolExecutor,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
+    """Return features and thresholds of one tree, and the leaf (a node number) of each sample."""
+    n_nodes = 2**parameters.depth - 1
+    features, thresholds = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.uint8)
+    heavy = _heaviest(weights, parameters.trim)
+    node_of = np.zeros(len(weights), np.int32)
+    n_candidates = max(round(len(columns) * parameters.feature_share), 1)
+    for node in range(n_nodes):
+        samples = np.flatnonzero(heavy & (node_of == node)).astype(np.int32)
+        # Drawn for every node, also for an empty one: the stream does not depend on the data.
+        candidates = rng.choice(len(columns), n_candidates, replace=False)
+        features[node], thresholds[node] = _best_split(
+            columns, candidates, samples, positive, weights, pool, parameters.n_threads
+        )
+        _kernels.descend(columns[features[node]], thresholds[node], node, node_of)
+    return features, thresholds, node_of
+
+
+def _best_split(
+    columns: NDArray[np.uint8],
+    candidates: NDArray[np.int64],
+    samples: NDArray[np.int32],
+    positive: NDArray[np.uint8],
+    weights: NDArray[np.float64],
+    pool: ThreadPoolExecutor,
+    n_threads: int,
+) -> tuple[int, int]:
+    """Return feature and threshold of the best split; of equal ones, that of the first candidate.
+
+    Where no feature splits the samples, everything goes right.
+    """
+    losses, thresholds = np.empty(len(candidates)), np.empty(len(candidates), np.int64)
+    jobs = []
+    for part in np.array_split(np.arange(len(candidates)), n_threads):
+        if len(part):
+            cut = slice(int(part[0]), int(part[-1]) + 1)
+            arguments = (columns, candidates[cut], samples, positive, weights, losses[cut])
+            jobs.append(pool.submit(_kernels.best_splits, *arguments, thresholds[cut]))
+    for job in jobs:
+        job.result()
+    best = int(np.argmin(losses))
+    return int(candidates[best]), int(thresholds[best])
+
+
+def _heaviest(weights: NDArray[np.float64], trim: float) -> NDArray[np.bool_]:
+    """Return which samples remain when those of least weight, ``trim`` in all, are left out."""
+    order = np.sort(weights)
+    dropped = int(np.searchsorted(np.cumsum(order), trim * order.sum(), side="right"))
+    return np.asarray(weights >= order[min(dropped, len(order) - 1)])

@@ -1,0 +1,251 @@
+"""How a round's samples become a template: the learners that the bootstrapping loop may call."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bootstrap_det._validation import check_float, check_int
+from bootstrap_det.classifiers.boosting import BoostedTrees
+from bootstrap_det.classifiers.cascade import calibrate_cascade
+from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
+from bootstrap_det.classifiers.trees import MAX_DEPTH, TreeModel
+from bootstrap_det.exceptions import DataError
+
+Model = LinearModel | TreeModel
+
+MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
+
+
+@dataclass(frozen=True)
+class Samples:
+    """What a round is fitted on.
+
+    Attributes
+    ----------
+    positives, negatives : ndarray of shape (n, n_features), float32 or uint8
+        Feature vectors.
+    objects : ndarray of shape (n_positives,), int
+        Which object each positive shows; several may show the same, changed.
+    shape : tuple of int
+        Channels, rows and columns of the window.
+    """
+
+    positives: NDArray[Any]
+    objects: NDArray[np.intp]
+    negatives: NDArray[Any]
+    shape: tuple[int, int, int]
+
+    def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return all features and labels, of the positives only those to keep."""
+        positives = self.positives if keep is None else self.positives[keep]
+        features = np.concatenate([positives, self.negatives])
+        return features, np.arange(len(features)) < len(positives)
+
+
+class Learner(Protocol):
+    """What the loop needs to know of a classifier's fitting."""
+
+    @property
+    def name(self) -> str:
+        """Its name on the command line."""
+
+    @property
+    def margin(self) -> float:
+        """Negatives that score below may be evicted from the cache."""
+
+    def fit(
+        self,
+        samples: Samples,
+        round_index: int,
+        memory: dict[str, Any],
+        *,
+        seed: int,
+        n_threads: int,
+    ) -> tuple[Model, dict[str, Any]]:
+        """Return the round's model, and what to remember of the fit, JSON-ready."""
+
+    def mining_threshold(self, model: Any) -> float:
+        """Return the least score that is worth mining."""
+
+    def is_grown(self, round_index: int) -> bool:
+        """Return whether later rounds fit nothing larger, so that the loop may converge."""
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, JSON-ready."""
+
+
+@dataclass(frozen=True)
+class LinearLearner:
+    """A linear support vector machine.
+
+    Parameters
+    ----------
+    C : float or None, default=None
+        Inverse strength of regularisation; by default chosen by cross-validation in round 0, and
+        once more in round 1, when there are hard negatives to choose by.
+    """
+
+    C: float | None = None
+    name = "svm"
+    margin = MARGIN
+
+    def __post_init__(self) -> None:
+        if self.C is not None:
+            check_float(self.C, "C", "LinearLearner", low=1e-8, high=1e8)
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, JSON-ready."""
+        return asdict(self)
+
+    def fit(
+        self,
+        samples: Samples,
+        round_index: int,
+        memory: dict[str, Any],
+        *,
+        seed: int,
+        n_threads: int,
+    ) -> tuple[LinearModel, dict[str, Any]]:
+        """Return the model of all samples, and the C that it was fitted with."""
+        features, labels = samples.stacked()
+        # Bytes as they are would need another C than features of about 1.
+        scale = 64.0 if features.dtype == np.uint8 else 1.0
+        if scale != 1.0:
+            features = features.astype(np.float32) / np.float32(scale)
+        C = memory.get("C", self.C)  # noqa: N806
+        if self.C is None and round_index <= 1:
+            C = choose_c(features, labels, seed=seed)  # noqa: N806
+        svm = fit_linear_svm(features, labels, C=C)
+        svm.coef_ = svm.coef_ / scale
+        return LinearModel.from_estimator(svm, samples.shape), {"C": C}
+
+    def mining_threshold(self, model: LinearModel) -> float:
+        """Return -1: a window above violates the margin."""
+        return MARGIN
+
+    def is_grown(self, round_index: int) -> bool:
+        """Return True: the model has one size."""
+        return True
+
+
+@dataclass(frozen=True)
+class BoostedLearner:
+    """Boosted trees with a soft cascade calibrated on held-out objects.
+
+    Parameters
+    ----------
+    n_trees : int, default=2048
+        Most trees of a round.
+    n_trees_first : int, default=32
+        Trees of round 0; each round has four times as many as the one before, up to ``n_trees``,
+        since early rounds only have to find the next negatives.
+    depth : int, default=2
+        Tests from the root to a leaf, 1 to 5.
+    shrinkage : float, default=0.5
+        Factor on every leaf.
+    feature_share : float, default=0.0625
+        Share of the features that each node may choose from.
+    keep : float, default=0.99
+        Share of the held-out objects that the cascade must not reject.
+    holdout : float, default=0.1
+        Share of the objects that no tree is fitted on; the cascade is calibrated on them.
+    """
+
+    n_trees: int = 2048
+    n_trees_first: int = 32
+    depth: int = 2
+    shrinkage: float = 0.5
+    feature_share: float = 1 / 16
+    keep: float = 0.99
+    holdout: float = 0.1
+    name = "boosted"
+    margin = np.inf
+
+    def __post_init__(self) -> None:
+        who = "BoostedLearner"
+        check_int(self.n_trees, "n_trees", who, low=1, high=100_000)
+        check_int(self.n_trees_first, "n_trees_first", who, low=1, high=100_000)
+        check_int(self.depth, "depth", who, low=1, high=MAX_DEPTH)
+        check_float(self.shrinkage, "shrinkage", who, low=1e-3, high=1.0)
+        check_float(self.feature_share, "feature_share", who, low=1e-6, high=1.0)
+        check_float(self.keep, "keep", who, low=0.5, high=1.0)
+        check_float(self.holdout, "holdout", who, low=1e-3, high=0.5)
+
+    def get_params(self) -> dict[str, Any]:
+        """Return the constructor's parameters, JSON-ready."""
+        return asdict(self)
+
+    def fit(
+        self,
+        samples: Samples,
+        round_index: int,
+        memory: dict[str, Any],
+        *,
+        seed: int,
+        n_threads: int,
+    ) -> tuple[TreeModel, dict[str, Any]]:
+        """Return the model with its cascade, and how many trees it has.
+
+        Raises
+        ------
+        DataError
+            When too few objects are held out to calibrate by, a class is missing, or a feature
+            is not finite.
+        """
+        if not np.isfinite(samples.positives).all() or not np.isfinite(samples.negatives).all():
+            raise DataError(
+                "The features hold NaN or infinite values. Check the pictures for them."
+            )
+        held_out = self._held_out(samples.objects, seed)
+        features, labels = samples.stacked(~held_out)
+        scale = _value_scale(features)
+        n_trees = self._n_trees(round_index)
+        estimator = BoostedTrees(
+            n_trees=n_trees, depth=self.depth, shrinkage=self.shrinkage,
+            feature_share=self.feature_share, n_threads=n_threads, random_state=seed + round_index,
+        )  # fmt: skip
+        estimator.fit(_to_bytes(features, scale), labels)
+        trees = estimator.model_
+        model = TreeModel(
+            trees.features, trees.thresholds, trees.leaves, trees.unit, samples.shape,
+            value_scale=scale,
+        )  # fmt: skip
+        model = calibrate_cascade(model, samples.positives[held_out], keep=self.keep)
+        return model, {"n_trees": n_trees}
+
+    def mining_threshold(self, model: TreeModel) -> float:
+        """Return the least score that the cascade lets pass."""
+        return model.lowest_score
+
+    def is_grown(self, round_index: int) -> bool:
+        """Return whether the round has all its trees."""
+        return self._n_trees(round_index) == self.n_trees
+
+    def _n_trees(self, round_index: int) -> int:
+        return min(self.n_trees, self.n_trees_first * 4 ** min(round_index, 20))
+
+    def _held_out(self, objects: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
+        """Return which positives show a held-out object; the same ones in every round."""
+        names = np.unique(objects)
+        rng = np.random.default_rng([seed, 7])
+        chosen = rng.permutation(names)[: round(self.holdout * len(names))]
+        return np.isin(objects, chosen)
+
+
+def _value_scale(features: NDArray[Any]) -> float:
+    """Return the factor that brings features to 0 to 255, but for their largest 0.2 %."""
+    if features.dtype == np.uint8:
+        return 1.0
+    top = float(np.quantile(features[:: max(len(features) // 2000, 1)], 0.998))
+    return 255.0 / top if top > 0 else 1.0
+
+
+def _to_bytes(features: NDArray[Any], scale: float) -> NDArray[np.uint8]:
+    if features.dtype == np.uint8:
+        return features
+    return np.clip(np.floor(features * scale), 0, 255).astype(np.uint8)

@@ -1,0 +1,264 @@
+"""The trained boosted trees: plain frozen arrays, for one window or for a whole level.
+
+Scores are fixed-point numbers. Every leaf is a whole multiple of ``unit``, a power of two, so the
+sum over the trees is exact in any order, and a window's score is the same number whether it is
+computed from its feature vector, over a whole level, or through the cascade.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bootstrap_det._kernels import trees as _kernels
+from bootstrap_det._validation import check_int
+from bootstrap_det.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from bootstrap_det.channels import WindowGains
+
+MAX_DEPTH = 5
+NEVER = -(1 << 30)  # a rejection threshold that no score is below
+FIRST_TREES = 64  # whose sums must fit into 16 bits: the vectorised part of a scan
+FEW_ALIVE = 0.02  # share of windows for which one by one is faster than all at once
+
+
+@dataclass(frozen=True)
+class TreeModel:
+    """Boosted trees over a window of uint8 channels, with the thresholds of a soft cascade.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n_trees, n_nodes), int32
+        Which feature each node looks at, in the order channel, row, column. A tree of depth d has
+        ``2**d - 1`` nodes in heap order.
+    thresholds : ndarray of shape (n_trees, n_nodes), uint8
+        Values below go left.
+    leaves : ndarray of shape (n_trees, n_nodes + 1), int16
+        What each leaf adds to the score, in units.
+    unit : float
+        Value of one unit of the leaves, a power of two.
+    window_shape : tuple of int
+        Channels, rows and columns of the window.
+    rejection : ndarray of shape (n_trees,), int32, optional
+        A window whose running score, in units, is below the tree's entry is rejected. By default
+        none is.
+    value_scale : float, default=1.0
+        Factor from channels that are not uint8 to the uint8 values compared.
+
+    References
+    ----------
+    L. Bourdev and J. Brandt, "Robust Object Detection via Soft Cascade", CVPR 2005.
+    """
+
+    features: NDArray[np.int32]
+    thresholds: NDArray[np.uint8]
+    leaves: NDArray[np.int16]
+    unit: float
+    window_shape: tuple[int, int, int]
+    rejection: NDArray[np.int32] | None = None
+    value_scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        rejection = self.rejection
+        if rejection is None:
+            rejection = np.full(len(self.features), NEVER)
+        for name, values, dtype in (
+            ("features", self.features, np.int32),
+            ("thresholds", self.thresholds, np.uint8),
+            ("leaves", self.leaves, np.int16),
+            ("rejection", rejection, np.int32),
+        ):
+            array = np.array(values, dtype=dtype, order="C")
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
+        object.__setattr__(self, "unit", float(self.unit))
+        object.__setattr__(self, "value_scale", float(self.value_scale))
+        object.__setattr__(self, "window_shape", tuple(int(n) for n in self.window_shape))
+        _check_trees(self)
+
+    @classmethod
+    def from_floats(
+        cls,
+        features: ArrayLike,
+        thresholds: ArrayLike,
+        leaves: ArrayLike,
+        window_shape: tuple[int, int, int],
+        *,
+        bias: float = 0.0,
+        value_scale: float = 1.0,
+    ) -> TreeModel:
+        """Return the model with leaves rounded to the finest unit that a fast scan can hold.
+
+        The bias goes into the leaves of the first tree. A score differs from the sum of the given
+        leaves by at most half a unit a tree.
+        """
+        values = np.array(leaves, dtype=np.float64)
+        values[0] += bias
+        largest = np.abs(values).max(axis=1)
+        bound = max(float(np.cumsum(largest)[:FIRST_TREES].max()), float(largest.max()), 1e-12)
+        unit = 2.0 ** np.ceil(np.log2(bound / 30000.0))
+        units = np.rint(values / unit).astype(np.int16)
+        trees = (np.asarray(features), np.asarray(thresholds))
+        return cls(*trees, units, unit, window_shape, value_scale=value_scale)  # type: ignore[arg-type]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns of the window on the grid."""
+        return self.window_shape[1], self.window_shape[2]
+
+    @property
+    def n_trees(self) -> int:
+        """Number of trees."""
+        return len(self.features)
+
+    @property
+    def depth(self) -> int:
+        """Tests from the root to a leaf."""
+        return int(np.log2(self.features.shape[1] + 1))
+
+    @property
+    def lowest_score(self) -> float:
+        """The least score that a window can have without being rejected; -inf without cascade."""
+        last = self._rejection[-1]
+        return float(last * self.unit) if last > NEVER else -np.inf
+
+    @property
+    def _rejection(self) -> NDArray[np.int32]:
+        assert self.rejection is not None  # set by __post_init__
+        return self.rejection
+
+    def with_rejection(self, rejection: ArrayLike) -> TreeModel:
+        """Return the model with other rejection thresholds, in units, one a tree."""
+        return replace(self, rejection=np.asarray(rejection))
+
+    def decision_function(self, features: ArrayLike) -> NDArray[np.float64]:
+        """Return the full score of feature vectors of shape (n, n_features), rejected or not."""
+        return self.staged_scores(features)[:, -1] * self.unit
+
+    def staged_scores(self, features: ArrayLike) -> NDArray[np.int32]:
+        """Return the running score after each tree, in units, shape (n, n_trees)."""
+        samples = self.quantise(np.atleast_2d(np.asarray(features)))
+        out = np.empty((len(samples), self.n_trees), np.int32)
+        _kernels.partial_scores(samples, self.features, self.thresholds, self.leaves, out)
+        return out
+
+    def accepts(self, features: ArrayLike) -> NDArray[np.bool_]:
+        """Return which feature vectors pass every rejection threshold, shape (n,)."""
+        return np.asarray((self.staged_scores(features) >= self._rejection).all(axis=1))
+
+    def quantise(self, values: NDArray[Any]) -> NDArray[np.uint8]:
+        """Return channels or features as the trees compare them, uint8."""
+        if values.dtype == np.uint8:
+            return np.ascontiguousarray(values)
+        scaled = np.clip(np.floor(values * self.value_scale), 0, 255)
+        return np.ascontiguousarray(scaled.astype(np.uint8))
+
+    def score_level(
+        self,
+        channels: NDArray[Any],
+        *,
+        gains: WindowGains | None = None,
+        n_threads: int = 1,
+        work: NDArray[np.int64] | None = None,
+    ) -> NDArray[np.float32]:
+        """Return the scores of all windows of a level, (rows, columns); rejected ones get -inf.
+
+        Parameters
+        ----------
+        channels : ndarray of shape (n_channels, rows, columns)
+            The level; other dtypes than uint8 are scaled by ``value_scale``.
+        gains : WindowGains or None, default=None
+            How each window is normalised, where it is.
+        n_threads : int, default=1
+            Threads over rows; they do not change the result.
+        work : ndarray of shape (2,), int64, or None, default=None
+            Counters to add to: windows times trees run all at once, and one by one.
+
+        Raises
+        ------
+        ParameterError
+            When the channels are not those of the template, or there is no thread.
+        """
+        n_threads = check_int(n_threads, "n_threads", "score_level", low=1, high=1024)
+        if channels.ndim != 3 or len(channels) != self.window_shape[0]:
+            raise ParameterError(
+                f"The channels must have shape ({self.window_shape[0]}, rows, columns), those of "
+                f"the template. Got {channels.shape} instead."
+            )
+        n_rows = channels.shape[1] - self.shape[0] + 1
+        n_columns = channels.shape[2] - self.shape[1] + 1
+        if n_rows < 1 or n_columns < 1:
+            return np.empty((0, 0), np.float32)
+        out = np.empty((n_rows, n_columns), np.float32)
+        fixed = self._scan_arguments(self.quantise(channels), gains)
+        edges = np.linspace(0, n_rows, min(n_threads, n_rows) + 1).astype(int)
+        counts = np.zeros((len(edges) - 1, 2), np.int64)
+        bands = [
+            (*fixed, first, last, out, count)
+            for (first, last), count in zip(pairwise(edges), counts, strict=True)
+        ]
+        if len(bands) == 1:
+            _kernels.score_rows(*bands[0])
+        else:
+            with ThreadPoolExecutor(len(bands)) as pool:
+                for job in [pool.submit(_kernels.score_rows, *band) for band in bands]:
+                    job.result()
+        if work is not None:
+            work += counts.sum(axis=0)
+        return out
+
+    def _scan_arguments(self, planes: NDArray[np.uint8], gains: WindowGains | None) -> list[Any]:
+        """Return what every band of a level shares; offsets are computed once a level."""
+        _, height, width = planes.shape
+        channel, row, column = np.unravel_index(self.features, self.window_shape)
+        offsets = ((channel * height + row) * width + column).astype(np.int64)
+        if gains is None:
+            kinds = np.empty((self.n_trees, 0), np.uint8)
+            maps = (np.empty((0, 0), np.uint16), np.empty((0, 0), np.int16))
+        else:
+            kinds = gains.kinds[channel]
+            maps = (gains.gains, gains.shifts)
+        return [
+            planes.reshape(-1), width, offsets, self.thresholds, self.leaves, self._rejection,
+            kinds, *maps, self._n_first(), FEW_ALIVE, self.unit,
+        ]  # fmt: skip
+
+    def _n_first(self) -> int:
+        """Return how many trees can be summed in 16 bits, whatever the window."""
+        bound = np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
+        return int(min(np.searchsorted(bound, 32767, side="right"), FIRST_TREES))
+
+
+def _check_trees(model: TreeModel) -> None:
+    shapes = model.features.shape, model.thresholds.shape, model.leaves.shape
+    n_trees, n_nodes = model.features.shape if model.features.ndim == 2 else (0, 0)
+    wanted = (n_trees, n_nodes), (n_trees, n_nodes), (n_trees, n_nodes + 1)
+    depths = [2**depth - 1 for depth in range(1, MAX_DEPTH + 1)]
+    if shapes != wanted or n_nodes not in depths or not n_trees:
+        raise ParameterError(
+            f"TreeModel needs complete trees of depth 1 to {MAX_DEPTH}: features and thresholds "
+            f"(n_trees, 2**depth - 1), leaves (n_trees, 2**depth). Got shapes {shapes} instead."
+        )
+    if model._rejection.shape != (n_trees,):
+        raise ParameterError(
+            f"The 'rejection' of TreeModel must have one entry for each of {n_trees} trees. Got "
+            f"shape {model._rejection.shape} instead."
+        )
+    n_features = int(np.prod(model.window_shape)) if len(model.window_shape) == 3 else 0
+    if model.features.min() < 0 or model.features.max() >= n_features:
+        raise ParameterError(
+            f"The 'features' of TreeModel must be in [0, {n_features}), those of a window of "
+            f"{model.window_shape}. Got {model.features.min()} to {model.features.max()} instead."
+        )
+    exponent = np.log2(model.unit) if model.unit > 0 and np.isfinite(model.unit) else 0.5
+    if exponent != int(exponent) or not (np.isfinite(model.value_scale) and model.value_scale > 0):
+        raise ParameterError(
+            "The 'unit' of TreeModel must be a power of two and its 'value_scale' finite and "
+            f"positive. Got {model.unit} and {model.value_scale} instead."
+        )
