@@ -313,8 +313,8 @@ class Detector:
         if isinstance(template.model, LinearModel):
             planes = np.asarray(values, dtype=np.float32)
             return template.model.score_level(planes, n_threads=n_threads)
-        gains = self.channels.window_gains(values, template.model.shape)
-        return template.model.score_level(values, gains=gains, n_threads=n_threads)
+        statistics = self.channels.window_statistics(values)
+        return template.model.score_level(values, statistics=statistics, n_threads=n_threads)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
@@ -349,7 +349,7 @@ def _check_templates(templates: tuple[Template, ...], channels: Channels) -> Non
     for index, template in enumerate(templates):
         model = template.model
         shape = model.weights.shape if isinstance(model, LinearModel) else model.window_shape
-        wanted = (channels.n_channels, *channels.grid_shape(template.window.size))
+        wanted = (channels.n_window_channels, *channels.grid_shape(template.window.size))
         if shape != wanted:
             what = "weights" if isinstance(model, LinearModel) else "trees"
             raise ParameterError(

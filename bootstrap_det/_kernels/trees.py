@@ -8,10 +8,10 @@ A level is scored in two parts. Its planes have one row stride, so the window at
 finds the feature of a node at ``p + offset`` in the flattened planes. The first trees run over a
 stretch of positions at once, tree by tree: compares of bytes and selects of 16-bit integers, which
 the compiler turns into vector instructions. The windows that are still alive then go through the
-other trees one by one.
+other trees, whose list grows shorter.
 
-Where windows are normalised, the value of a plane at position p counts, for the window at p0, as
-``(value * gains[kind, p0] >> 8) + shifts[kind, p0]``.
+Trees of the second part may also look at a value as its window sees it, normalised by the window's
+own statistics: feature channels from ``len(planes)`` on stand for the same planes, normalised.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from numba import njit
 
 STRETCH = 4096  # positions at a time: scores and bytes stay in the nearest caches
 CHECK_EVERY = 8  # trees between two looks at how many windows are alive
+A_FEW = 8  # windows that are faster one by one
 
 
 @njit(cache=True, nogil=True)
@@ -50,7 +51,7 @@ def _add_tree(planes, start, offsets, thresholds, leaves, rejection, reached, sc
     """
     n_nodes, n = len(offsets), len(scores)
     for node in range(n_nodes - 1, -1, -1):
-        values = planes[offsets[node] + start : offsets[node] + start + n]
+        values = planes[np.int64(offsets[node]) + start : np.int64(offsets[node]) + start + n]
         threshold = thresholds[node]
         into = reached[node][:n]
         if 2 * node + 1 >= n_nodes:
@@ -73,9 +74,9 @@ def _add_tree(planes, start, offsets, thresholds, leaves, rejection, reached, sc
 def _add_small_tree(planes, start, offsets, thresholds, leaves, rejection, scores, alive):
     """Do as :func:`_add_tree` for depth 2, in one pass."""
     n = len(scores)
-    top = planes[offsets[0] + start : offsets[0] + start + n]
-    left = planes[offsets[1] + start : offsets[1] + start + n]
-    right = planes[offsets[2] + start : offsets[2] + start + n]
+    top = planes[np.int64(offsets[0]) + start : np.int64(offsets[0]) + start + n]
+    left = planes[np.int64(offsets[1]) + start : np.int64(offsets[1]) + start + n]
+    right = planes[np.int64(offsets[2]) + start : np.int64(offsets[2]) + start + n]
     t0, t1, t2 = thresholds[0], thresholds[1], thresholds[2]
     l0, l1, l2, l3 = leaves[0], leaves[1], leaves[2], leaves[3]
     for x in range(n):
@@ -87,95 +88,156 @@ def _add_small_tree(planes, start, offsets, thresholds, leaves, rejection, score
 
 
 @njit(cache=True, nogil=True)
-def _normalise(planes, begin, gains, shifts, out):
-    """Fill a stretch of one plane as its windows see it, int16."""
-    n = len(out)
-    values = planes[begin : begin + n]
-    for x in range(n):
-        scaled = (np.uint32(np.uint16(values[x]) << 8) * np.uint32(gains[x])) >> 16
-        out[x] = np.int16(np.int16(scaled) + shifts[x])
+def _gain_and_shift(total, square, area, is_color, scale, noise):
+    """Return how a window sees a plane: ``(value * gain >> 8) + shift``, from exact sums over it.
 
-
-@njit(cache=True, nogil=True)
-def _add_normalised_tree(seen, thresholds, leaves, rejection, reached, scores, alive):
-    """Do as :func:`_add_tree` for normalised windows: ``seen`` (n_nodes, stretch) int16."""
-    n_nodes, n = len(thresholds), len(scores)
-    for node in range(n_nodes - 1, -1, -1):
-        values, into = seen[node][:n], reached[node][:n]
-        threshold = np.int16(thresholds[node])
-        if 2 * node + 1 >= n_nodes:
-            low, high = leaves[2 * node + 1 - n_nodes], leaves[2 * node + 2 - n_nodes]
-            for x in range(n):
-                into[x] = low if values[x] < threshold else high
-        else:
-            left, right = reached[2 * node + 1][:n], reached[2 * node + 2][:n]
-            for x in range(n):
-                a, b = left[x], right[x]
-                into[x] = a if values[x] < threshold else b
-    gives = reached[0][:n]
-    for x in range(n):
-        score = np.int16(scores[x] + gives[x])
-        scores[x] = score
-        alive[x] = alive[x] if score >= rejection else 0
-
-
-@njit(cache=True, nogil=True)
-def _finish(planes, at, first, offsets, thresholds, leaves, rejection, kinds, gains, shifts, score):
-    """Return score and verdict of one window after the trees from ``first`` on, and their number.
-
-    ``kinds`` has no columns where windows are not normalised.
+    A colour is centred on 128 and divided by its deviation, a gradient by its mean.
     """
-    n_trees, n_nodes = offsets.shape
-    normalised = kinds.shape[1] > 0
-    for tree in range(first, n_trees):
-        node = 0
-        while node < n_nodes:
-            value = np.int64(planes[at + offsets[tree, node]])
-            if normalised:
-                kind = kinds[tree, node]
-                value = ((value * np.int64(gains[kind, at])) >> 8) + np.int64(shifts[kind, at])
-            node = 2 * node + 1 + (value >= thresholds[tree, node])
-        score += leaves[tree, node - n_nodes]
-        if score < rejection[tree]:
-            return score, False, tree + 1 - first
-    return score, True, n_trees - first
+    mean = total / area
+    if not is_color:
+        return np.int64(256.0 * scale / (mean + noise) + 0.5), np.int64(0)
+    factor = scale / (np.sqrt(max(square / area - mean * mean, 0.0)) + noise)
+    return np.int64(256.0 * factor + 0.5), np.int64(np.floor(128.5 - mean * factor))
+
+
+@njit(cache=True, nogil=True)
+def gather_normalised(planes, rows, columns, height, width, kinds, scales, noises, out):
+    """Fill the features of windows as they see them: ``out`` (n, n_features) uint8.
+
+    ``planes`` uint8 (n_channels, ...), windows at int64 ``rows`` and ``columns``; ``kinds`` uint8
+    (n_channels,): the plane whose statistics count for a channel. ``scales`` and ``noises``
+    float64 (n_kinds,); the last kind is the gradient magnitude.
+    """
+    n_kinds, area = len(scales), np.float64(height * width)
+    gains, shifts = np.empty(n_kinds, np.int64), np.empty(n_kinds, np.int64)
+    for i in range(len(rows)):
+        top, left = rows[i], columns[i]
+        for kind in range(n_kinds):
+            total, square = np.int64(0), np.int64(0)
+            for y in range(top, top + height):
+                for x in range(left, left + width):
+                    value = np.int64(planes[kind, y, x])
+                    total += value
+                    square += value * value
+            gains[kind], shifts[kind] = _gain_and_shift(
+                total, square, area, kind < n_kinds - 1, scales[kind], noises[kind]
+            )
+        k = 0
+        for channel in range(planes.shape[0]):
+            gain, shift = gains[kinds[channel]], shifts[kinds[channel]]
+            for y in range(top, top + height):
+                for x in range(left, left + width):
+                    value = ((np.int64(planes[channel, y, x]) * gain) >> 8) + shift
+                    out[i, k] = np.uint8(min(max(value, 0), 255))
+                    k += 1
+
+
+@njit(cache=True, nogil=True)
+def _set_gains(integral, squares, row, column, height, width, scales, noises, gains, shifts):
+    """Fill gain and shift of each kind for one window, (n_kinds,), from integral images."""
+    n_kinds, area = len(scales), np.float64(height * width)
+    bottom, right = row + height, column + width
+    for kind in range(n_kinds):
+        table = integral[kind]
+        total = np.int64(
+            table[bottom, right] - table[row, right] - table[bottom, column] + table[row, column]
+        )
+        square = 0.0
+        if kind < n_kinds - 1:
+            table2 = squares[kind]
+            square = (
+                table2[bottom, right] - table2[row, right]
+                - table2[bottom, column] + table2[row, column]
+            )  # fmt: skip
+        gain, shift = _gain_and_shift(
+            total, square, area, kind < n_kinds - 1, scales[kind], noises[kind]
+        )
+        gains[kind], shifts[kind] = gain, shift
+
+
+@njit(cache=True, nogil=True)
+def _together(
+    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts, n
+):  # fmt: skip
+    """Run trees from ``first`` on over the survivors, tree by tree, closing ranks.
+
+    The first ``n`` of ``survivors`` are flat positions; ``scores`` int64 and ``gains`` and
+    ``shifts`` int32 (n_kinds + 1, ...) belong to them, the last kind standing for values as they
+    are. The loads of different windows overlap, which is worth it while there are many. Returns
+    the next tree, the survivors left, and windows times trees.
+    """
+    n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
+    work, tree = 0, first
+    while tree < n_trees and n > A_FEW:
+        work += n
+        least, kept = rejection[tree], 0
+        of_tree, below, gives, kind = offsets[tree], thresholds[tree], leaves[tree], kinds[tree]
+        for i in range(n):
+            at, node = survivors[i], np.uint64(0)
+            while node < n_nodes:  # unsigned: no index needs a look at its sign
+                k = kind[node]
+                value = np.int32(planes[at + of_tree[node]])
+                value = ((value * gains[k, i]) >> 8) + shifts[k, i]
+                node = np.uint64(2) * node + np.uint64(1) + np.uint64(value >= below[node])
+            scores[i] += gives[node - n_nodes]
+        for i in range(n):
+            if scores[i] >= least:
+                if kept < i:
+                    survivors[kept], scores[kept] = survivors[i], scores[i]
+                    for k in range(gains.shape[0]):
+                        gains[k, kept], shifts[k, kept] = gains[k, i], shifts[k, i]
+                kept += 1
+        n = kept
+        tree += 1
+    return tree, n, work
+
+
+@njit(cache=True, nogil=True)
+def _one_by_one(
+    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts, n
+):  # fmt: skip
+    """Run the trees from ``first`` on over each survivor; return those left, and their work."""
+    n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
+    work, kept = 0, 0
+    for i in range(n):
+        at, score, passed = survivors[i], scores[i], True
+        tree = first
+        while passed and tree < n_trees:
+            node = np.uint64(0)
+            while node < n_nodes:
+                k = kinds[tree, node]
+                value = np.int32(planes[at + offsets[tree, node]])
+                value = ((value * gains[k, i]) >> 8) + shifts[k, i]
+                right = np.uint64(value >= thresholds[tree, node])
+                node = np.uint64(2) * node + np.uint64(1) + right
+            score += leaves[tree, node - n_nodes]
+            passed = score >= rejection[tree]
+            tree += 1
+        work += tree - first
+        if passed:
+            survivors[kept], scores[kept] = at, score
+            kept += 1
+    return kept, work
 
 
 @njit(cache=True, nogil=True)
 def _first_trees(
-    planes, start, offsets, thresholds, leaves, rejection, kinds, gains, shifts, n_first, few,
-    seen, reached, scores, alive,
-):  # fmt: skip
-    """Run trees over a stretch until ``n_first`` or few windows are alive; return how many ran."""
+    planes, start, offsets, thresholds, leaves, rejection, n_first, reached, scores, alive
+):
+    """Run ``n_first`` trees over a stretch, or fewer if no window stays alive; return how many."""
     n, n_nodes = len(scores), offsets.shape[1]
     scores[:] = 0
     alive[:] = 1
     tree, n_alive = 0, n
-    while tree < n_first and n_alive > few * n:
+    while tree < n_first and n_alive > 0:
         until = min(tree + CHECK_EVERY, n_first)
         while tree < until:
-            reject = np.int16(min(max(rejection[tree], -32768), 32767))
-            if kinds.shape[1]:
-                for node in range(n_nodes):
-                    kind = kinds[tree, node]
-                    _normalise(
-                        planes, offsets[tree, node] + start,
-                        gains[kind][start : start + n], shifts[kind][start : start + n],
-                        seen[node][:n],
-                    )  # fmt: skip
-                _add_normalised_tree(
-                    seen, thresholds[tree], leaves[tree], reject, reached, scores, alive
-                )
-            elif n_nodes == 3:
-                _add_small_tree(
-                    planes, start, offsets[tree], thresholds[tree], leaves[tree], reject, scores,
-                    alive,
-                )  # fmt: skip
+            least = np.int16(min(max(rejection[tree], -32768), 32767))
+            node = (offsets[tree], thresholds[tree], leaves[tree], least)
+            if n_nodes == 3:
+                _add_small_tree(planes, start, *node, scores, alive)
             else:
-                _add_tree(
-                    planes, start, offsets[tree], thresholds[tree], leaves[tree], reject, reached,
-                    scores, alive,
-                )  # fmt: skip
+                _add_tree(planes, start, *node, reached, scores, alive)
             tree += 1
         n_alive = 0
         for x in range(n):
@@ -185,48 +247,59 @@ def _first_trees(
 
 @njit(cache=True, nogil=True)
 def score_rows(
-    planes, width, offsets, thresholds, leaves, rejection, kinds, gains, shifts, n_first, few,
-    unit, first_row, last_row, out, work,
+    planes, width, offsets, thresholds, leaves, rejection, kinds, integral, squares, window,
+    scales, noises, n_first, unit, first_row, last_row, out, work,
 ):  # fmt: skip
     """Fill rows ``first_row <= row < last_row`` of ``out`` with scores; rejected get -inf.
 
-    Parameters are plain arrays: ``planes`` uint8, the flattened channels of ``width`` columns;
-    ``offsets`` int64 and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves`` int16 (n_trees,
-    n_nodes + 1); ``rejection`` int32 (n_trees,), the least running score after each tree;
-    ``kinds`` uint8 (n_trees, n_nodes), ``gains`` uint16 and ``shifts`` int16 (n_kinds, rows *
-    width), see the module, or all without columns; ``out`` float32, scores times ``unit``.
-    At most ``n_first`` trees run in the first part, which also ends when at most the share
-    ``few`` of a stretch is alive. ``work`` (2,) int64 counts windows times trees of either part.
+    Plain arrays: ``planes`` uint8, the flattened channels of ``width`` columns; ``offsets`` uint64
+    and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves`` int16 (n_trees, n_nodes + 1);
+    ``rejection`` int32 (n_trees,), the least running score after each tree; ``kinds`` int8
+    (n_trees, n_nodes), which of the statistics normalise a node's value, n_kinds: none; ``integral``
+    int32 (n_kinds, rows + 1, columns + 1) and ``squares`` float64 (n_kinds - 1, ...) integral
+    images of the planes that give the statistics, ``window`` (2,) int64 the cells of a window,
+    ``scales`` and ``noises`` float64 (n_kinds,), none of them where nothing is normalised;
+    ``out`` float32, scores times ``unit``. The first ``n_first`` trees,
+    none of them normalised, run in the first part.
+    ``work`` (2,) int64 counts windows times trees of either part.
     """
     n_trees, n_nodes = offsets.shape
-    n_columns = out.shape[1]
+    n_columns, n_kinds = out.shape[1], len(scales)
+    out[first_row:last_row] = -np.inf
     all_scores, all_alive = np.empty(STRETCH, np.int16), np.empty(STRETCH, np.uint8)
-    all_reached = np.empty((n_nodes, STRETCH), np.int16)
-    all_seen = np.empty((n_nodes, STRETCH), np.int16)
+    reached = np.empty((n_nodes, STRETCH), np.int16)
+    capacity = 4 * STRETCH
+    survivors, sums = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
+    gains = np.full((n_kinds + 1, capacity), 256, np.int32)
+    shifts = np.zeros((n_kinds + 1, capacity), np.int32)
     last = (last_row - 1) * width + n_columns
-    start = first_row * width
+    start, n_alive = first_row * width, 0
     while start < last:
         n = min(STRETCH, last - start)
         scores, alive = all_scores[:n], all_alive[:n]
         done = _first_trees(
-            planes, start, offsets, thresholds, leaves, rejection, kinds, gains, shifts, n_first,
-            few, all_seen, all_reached, scores, alive,
+            planes, start, offsets, thresholds, leaves, rejection, n_first, reached, scores, alive,
         )  # fmt: skip
         work[0] += n * done
-        row, column = start // width, start % width
         for x in range(n):
-            if column < n_columns:
-                passed = alive[x] > 0
-                score = np.int64(scores[x])
-                if passed and done < n_trees:
-                    score, passed, n_run = _finish(
-                        planes, start + x, done, offsets, thresholds, leaves, rejection, kinds,
-                        gains, shifts, score,
+            if alive[x]:
+                row, column = (start + x) // width, (start + x) % width
+                if column < n_columns:
+                    survivors[n_alive], sums[n_alive] = start + x, scores[x]
+                    _set_gains(
+                        integral, squares, row, column, window[0], window[1], scales, noises,
+                        gains[:, n_alive], shifts[:, n_alive],
                     )  # fmt: skip
-                    work[1] += n_run
-                out[row, column] = score * unit if passed else -np.inf
-            column += 1
-            if column == width:
-                column = 0
-                row += 1
+                    n_alive += 1
         start += n
+        if start >= last or n_alive > capacity - STRETCH:
+            rest = (survivors, sums, gains, shifts)
+            trees = (offsets, thresholds, leaves, rejection, kinds)
+            tree, n_alive, n_run = _together(planes, n_first, *trees, *rest, n_alive)
+            work[1] += n_run
+            n_alive, n_run = _one_by_one(planes, tree, *trees, *rest, n_alive)
+            work[1] += n_run
+            for i in range(n_alive):
+                at = np.int64(survivors[i])
+                out[at // width, at % width] = sums[i] * unit
+            n_alive = 0

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._kernels import acf as _kernels
+from bootstrap_det._kernels import trees as _window_kernels
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
-from bootstrap_det.channels.base import WindowGains
+from bootstrap_det.channels.base import WindowStatistics
 from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import COLORS
@@ -145,38 +146,44 @@ class ACF:
                     plane[:] = _smoothed(plane)
         return out
 
-    def window_gains(self, values: NDArray[Any], shape: tuple[int, int]) -> WindowGains | None:
-        """Return how windows of ``shape`` (cells) see a level's channels, or None."""
+    @property
+    def n_window_channels(self) -> int:
+        """Channels of a window's features: as they are, then, where normalised, as it sees them."""
+        return self.n_channels * (2 if self.normalise == "window" else 1)
+
+    def window_statistics(self, values: NDArray[Any]) -> WindowStatistics | None:
+        """Return what windows of a level are normalised by; None where they are not."""
         if self.normalise != "window":
             return None
-        n_kinds, (rows, columns) = self.n_colors + 1, values.shape[1:]
-        gains = np.zeros((n_kinds, rows, columns), np.uint16)
-        shifts = np.zeros((n_kinds, rows, columns), np.int16)
-        integral = np.empty((n_kinds, rows + 1, columns + 1), np.int32)
-        squares = np.empty((self.n_colors, rows + 1, columns + 1))
-        for kind in range(self.n_colors):
-            integral[kind], squares[kind] = cv2.integral2(values[kind], sdepth=cv2.CV_32S)
-        integral[-1] = cv2.integral(values[self.n_colors], sdepth=cv2.CV_32S)
-        noises = np.array([2.0 * self.noise, _ROOT_GAIN * np.sqrt(self.noise) / 2])
-        _kernels.window_gains(
-            integral, squares, *shape, self.n_colors,
-            np.array([_COLOR_GAIN, _MAGNITUDE_GAINS["window"]]), noises, gains, shifts,
-        )  # fmt: skip
-        kinds = np.minimum(np.arange(self.n_channels), self.n_colors).astype(np.uint8)
-        return WindowGains(kinds, gains.reshape(n_kinds, -1), shifts.reshape(n_kinds, -1))
+        n_colors, (rows, columns) = self.n_colors, values.shape[1:]
+        integral = np.empty((n_colors + 1, rows + 1, columns + 1), np.int32)
+        squares = np.empty((n_colors, rows + 1, columns + 1))
+        for color in range(n_colors):
+            integral[color], squares[color] = cv2.integral2(values[color], sdepth=cv2.CV_32S)
+        integral[-1] = cv2.integral(values[n_colors], sdepth=cv2.CV_32S)
+        return WindowStatistics(**self._kinds(), integral=integral, squares=squares)
 
     def window_features(
         self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
     ) -> NDArray[np.uint8]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
-        seen = self.window_gains(values, shape)
-        if seen is None:
-            return gather_windows(values, shape, rows, columns)
-        out = np.empty((len(rows), self.n_channels * shape[0] * shape[1]), np.uint8)
-        maps = (array.reshape(-1, *values.shape[1:]) for array in (seen.gains, seen.shifts))
+        plain = gather_windows(values, shape, rows, columns)
+        if self.normalise != "window":
+            return plain
+        seen = np.empty_like(plain)
         at = (np.asarray(rows, np.int64), np.asarray(columns, np.int64))
-        _kernels.gather_normalised(values, *at, *shape, seen.kinds, *maps, out)
-        return out
+        _window_kernels.gather_normalised(values, *at, *shape, *self._kinds().values(), seen)
+        return np.concatenate([plain, seen], axis=1)
+
+    def _kinds(self) -> dict[str, NDArray[Any]]:
+        """Return which statistics count for each channel, and how."""
+        n_colors = self.n_colors
+        root = _ROOT_GAIN * np.sqrt(self.noise) / 2
+        return {
+            "kinds": np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
+            "scales": np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
+            "noises": np.array([2.0 * self.noise] * n_colors + [root]),
+        }
 
     def _to_bytes(self, sums: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
         n_colors, area = self.n_colors, self.cell_size**2

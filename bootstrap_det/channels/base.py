@@ -10,25 +10,29 @@ from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass(frozen=True)
-class WindowGains:
-    """How each window of a level sees the level's channels.
+class WindowStatistics:
+    """What a level's windows are normalised by.
 
-    To the window at flat position p, a value of a channel of kind k counts as
-    ``(value * gains[k, p] >> 8) + shifts[k, p]``, clipped to 0 to 255.
+    A window sees a colour minus its own mean, over its own deviation, and a gradient over its own
+    mean magnitude; the sums come from integral images.
 
     Attributes
     ----------
     kinds : ndarray of shape (n_channels,), uint8
-        Which row of the maps each channel uses.
-    gains : ndarray of shape (n_kinds, rows * columns), uint16
-        Factors, times 256.
-    shifts : ndarray of shape (n_kinds, rows * columns), int16
-        Added after scaling.
+        Which of the statistics count for each channel; the last one is the gradient's.
+    integral : ndarray of shape (n_kinds, rows + 1, columns + 1), int32
+        Integral images of the colours and of the gradient magnitude.
+    squares : ndarray of shape (n_kinds - 1, rows + 1, columns + 1), float64
+        Integral images of the squared colours.
+    scales, noises : ndarray of shape (n_kinds,), float64
+        What a deviation or a mean becomes, and what is added to it first.
     """
 
     kinds: NDArray[np.uint8]
-    gains: NDArray[np.uint16]
-    shifts: NDArray[np.int16]
+    integral: NDArray[np.int32]
+    squares: NDArray[np.float64]
+    scales: NDArray[np.float64]
+    noises: NDArray[np.float64]
 
 
 class Channels(Protocol):
@@ -54,14 +58,18 @@ class Channels(Protocol):
     def n_channels(self) -> int:
         """Planes of the output."""
 
+    @property
+    def n_window_channels(self) -> int:
+        """Channels of a window's features: those of the output, and any that it sees besides."""
+
     def grid_shape(self, size: tuple[int, int]) -> tuple[int, int]:
         """Return rows and columns of the output for a picture of ``size`` (height, width)."""
 
     def compute(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the channels of one picture, (n_channels, rows, columns)."""
 
-    def window_gains(self, values: NDArray[Any], shape: tuple[int, int]) -> WindowGains | None:
-        """Return how windows of ``shape`` (cells) see a level's channels; None for as they are."""
+    def window_statistics(self, values: NDArray[Any]) -> WindowStatistics | None:
+        """Return what windows of a level are normalised by; None where they are not."""
 
     def window_features(
         self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]

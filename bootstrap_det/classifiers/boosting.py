@@ -35,6 +35,11 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Factor on every leaf; smaller values need more trees and generalise better.
     feature_share : float, default=0.0625
         Share of the features that each node may choose from.
+    first_features : int or None, default=None
+        The first ``n_first_trees`` may choose among this many first features only: those that a
+        scan has at hand for all windows at once. By default among all.
+    n_first_trees : int, default=64
+        How many trees that holds for.
     trim : float, default=0.01
         Share of the weight that may be left out when splits are sought: samples of least weight
         come last (Friedman et al.'s weight trimming). They still count for the leaves.
@@ -68,6 +73,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         depth: int = 2,
         shrinkage: float = 0.5,
         feature_share: float = 1 / 16,
+        first_features: int | None = None,
+        n_first_trees: int = 64,
         trim: float = 0.01,
         n_threads: int = 1,
         random_state: Any = 0,
@@ -76,6 +83,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.depth = depth
         self.shrinkage = shrinkage
         self.feature_share = feature_share
+        self.first_features = first_features
+        self.n_first_trees = n_first_trees
         self.trim = trim
         self.n_threads = n_threads
         self.random_state = random_state
@@ -136,12 +145,21 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.classifier_tags.multi_class = False
         return tags
 
+    def n_choices(self, tree: int, n_features: int) -> int:
+        """Return how many of the features, from the first, a tree may choose among."""
+        if self.first_features is None or tree >= self.n_first_trees:
+            return n_features
+        return min(self.first_features, n_features)
+
     def _check_parameters(self) -> None:
         name = type(self).__name__
         check_int(self.n_trees, "n_trees", name, low=1, high=100_000)
         check_int(self.depth, "depth", name, low=1, high=MAX_DEPTH)
         check_float(self.shrinkage, "shrinkage", name, low=1e-3, high=1.0)
         check_float(self.feature_share, "feature_share", name, low=1e-6, high=1.0)
+        if self.first_features is not None:
+            check_int(self.first_features, "first_features", name, low=1)
+        check_int(self.n_first_trees, "n_first_trees", name, low=0)
         check_float(self.trim, "trim", name, low=0.0, high=0.5)
         check_int(self.n_threads, "n_threads", name, low=1, high=1024)
 
@@ -206,12 +224,13 @@ def _boost(
     running = np.zeros(len(weights))
     smoothing = 1.0 / len(weights)
     with ThreadPoolExecutor(parameters.n_threads) as pool:
-        for _ in range(parameters.n_trees):
+        for tree in range(parameters.n_trees):
             current = weights * np.exp(sign * running)
             current /= current.sum()
             features, thresholds, leaf_of = _grow(
-                columns, positive, current, parameters, rng, pool
-            )
+                columns[: parameters.n_choices(tree, len(columns))], positive, current,
+                parameters, rng, pool,
+            )  # fmt: skip
             of_leaf = [
                 np.bincount(leaf_of - n_nodes, current * side, minlength=n_nodes + 1)
                 for side in (positive, 1 - positive)

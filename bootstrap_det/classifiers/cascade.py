@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float
-from bootstrap_det.classifiers.trees import TreeModel
+from bootstrap_det.classifiers.trees import FIRST_TREES, TreeModel
 from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
 
 
 def calibrate_cascade(
-    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.995
+    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
-    Objects may be lost after every tree; how many up to a tree grows with the root of its number,
-    so that most of the loss is spent where it saves most trees, at the beginning. At each tree
-    the threshold is as high as the loss allowed so far permits.
+    The objects that may be lost are chosen so that they buy the most. Half of them are those of
+    the lowest final scores, which a detector would hardly report. The other half is spent over the
+    first 64 trees, which all windows go through: at each tree, the threshold is as high as the
+    losses allowed so far permit. After that, every threshold is the least running score of the
+    objects that are kept.
 
     Parameters
     ----------
@@ -31,7 +33,7 @@ def calibrate_cascade(
         Its own rejection thresholds do not matter.
     positives : ndarray of shape (n, n_features)
         Objects that the trees were not fitted on.
-    keep : float, default=0.995
+    keep : float, default=0.975
         Share of them that must pass every tree, in (0, 1].
 
     Raises
@@ -41,24 +43,27 @@ def calibrate_cascade(
 
     References
     ----------
-    L. Bourdev and J. Brandt, "Robust Object Detection via Soft Cascade", CVPR 2005 (the budget of
-    losses over the stages, called rejection distribution vector).
+    L. Bourdev and J. Brandt, "Robust Object Detection via Soft Cascade", CVPR 2005 (a budget of
+    losses over the stages). C. Zhang and P. Viola, "Multiple-Instance Pruning For Learning
+    Efficient Cascade Detectors", NIPS 2007 (losing what would be lost in the end).
     """
     check_float(keep, "keep", "calibrate_cascade", low=1e-6, high=1.0)
     n = len(positives)
     if n < MIN_CALIBRATION_SAMPLES:
         raise DataError(
             f"A cascade needs at least {MIN_CALIBRATION_SAMPLES} held-out objects to calibrate "
-            f"its rejection thresholds. Got {n}; give more objects, or train without a cascade."
+            f"its rejection thresholds. Got {n}; give more objects, or raise the share held out "
+            "or the number of copies."
         )
+    n_lost = int((1.0 - keep) * n + 1e-9)
     scores = model.staged_scores(positives)
-    progress = np.arange(1, model.n_trees + 1) / model.n_trees
-    allowed = np.floor((1.0 - keep) * n * np.sqrt(progress) + 1e-9).astype(int)
-    alive = np.arange(n)
+    alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
+    budget = n_lost - n_lost // 2
+    n_first = len(alive)
     rejection = np.empty(model.n_trees, np.int32)
     for tree in range(model.n_trees):
-        running = scores[alive, tree]
-        may_lose = allowed[tree] - (n - len(alive))
-        rejection[tree] = np.partition(running, may_lose)[may_lose]
-        alive = alive[running >= rejection[tree]]
+        allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
+        may_lose = allowed - (n_first - len(alive))
+        rejection[tree] = np.partition(alive[:, tree], may_lose)[may_lose]
+        alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)

@@ -13,7 +13,7 @@ from bootstrap_det.classifiers.boosting import BoostedTrees
 from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
-from bootstrap_det.classifiers.trees import MAX_DEPTH, TreeModel
+from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 
 Model = LinearModel | TreeModel
@@ -33,12 +33,16 @@ class Samples:
         Which object each positive shows; several may show the same, changed.
     shape : tuple of int
         Channels, rows and columns of the window.
+    n_plain : int
+        How many of the features, from the first, are values of a level as they are, which a scan
+        has at hand for all windows at once.
     """
 
     positives: NDArray[Any]
     objects: NDArray[np.intp]
     negatives: NDArray[Any]
     shape: tuple[int, int, int]
+    n_plain: int
 
     def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return all features and labels, of the positives only those to keep."""
@@ -150,7 +154,7 @@ class BoostedLearner:
         Factor on every leaf.
     feature_share : float, default=0.0625
         Share of the features that each node may choose from.
-    keep : float, default=0.99
+    keep : float, default=0.975
         Share of the held-out objects that the cascade must not reject.
     holdout : float, default=0.1
         Share of the objects that no tree is fitted on; the cascade is calibrated on them.
@@ -161,7 +165,7 @@ class BoostedLearner:
     depth: int = 2
     shrinkage: float = 0.5
     feature_share: float = 1 / 16
-    keep: float = 0.99
+    keep: float = 0.975
     holdout: float = 0.1
     name = "boosted"
     margin = np.inf
@@ -207,7 +211,8 @@ class BoostedLearner:
         n_trees = self._n_trees(round_index)
         estimator = BoostedTrees(
             n_trees=n_trees, depth=self.depth, shrinkage=self.shrinkage,
-            feature_share=self.feature_share, n_threads=n_threads, random_state=seed + round_index,
+            feature_share=self.feature_share, first_features=samples.n_plain,
+            n_first_trees=FIRST_TREES, n_threads=n_threads, random_state=seed + round_index,
         )  # fmt: skip
         estimator.fit(_to_bytes(features, scale), labels)
         trees = estimator.model_

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +21,11 @@ from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
 
 if TYPE_CHECKING:
-    from bootstrap_det.channels import WindowGains
+    from bootstrap_det.channels import WindowStatistics
 
 MAX_DEPTH = 5
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
 FIRST_TREES = 64  # whose sums must fit into 16 bits: the vectorised part of a scan
-FEW_ALIVE = 0.02  # share of windows for which one by one is faster than all at once
 
 
 @dataclass(frozen=True)
@@ -163,7 +163,7 @@ class TreeModel:
         self,
         channels: NDArray[Any],
         *,
-        gains: WindowGains | None = None,
+        statistics: WindowStatistics | None = None,
         n_threads: int = 1,
         work: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
@@ -173,8 +173,8 @@ class TreeModel:
         ----------
         channels : ndarray of shape (n_channels, rows, columns)
             The level; other dtypes than uint8 are scaled by ``value_scale``.
-        gains : WindowGains or None, default=None
-            How each window is normalised, where it is.
+        statistics : WindowStatistics or None, default=None
+            What windows are normalised by, where they are.
         n_threads : int, default=1
             Threads over rows; they do not change the result.
         work : ndarray of shape (2,), int64, or None, default=None
@@ -186,9 +186,10 @@ class TreeModel:
             When the channels are not those of the template, or there is no thread.
         """
         n_threads = check_int(n_threads, "n_threads", "score_level", low=1, high=1024)
-        if channels.ndim != 3 or len(channels) != self.window_shape[0]:
+        n_planes = self.window_shape[0] // (1 if statistics is None else 2)
+        if channels.ndim != 3 or len(channels) != n_planes:
             raise ParameterError(
-                f"The channels must have shape ({self.window_shape[0]}, rows, columns), those of "
+                f"The channels must have shape ({n_planes}, rows, columns), those of "
                 f"the template. Got {channels.shape} instead."
             )
         n_rows = channels.shape[1] - self.shape[0] + 1
@@ -196,7 +197,7 @@ class TreeModel:
         if n_rows < 1 or n_columns < 1:
             return np.empty((0, 0), np.float32)
         out = np.empty((n_rows, n_columns), np.float32)
-        fixed = self._scan_arguments(self.quantise(channels), gains)
+        fixed = self._scan_arguments(self.quantise(channels), statistics)
         edges = np.linspace(0, n_rows, min(n_threads, n_rows) + 1).astype(int)
         counts = np.zeros((len(edges) - 1, 2), np.int64)
         bands = [
@@ -213,26 +214,41 @@ class TreeModel:
             work += counts.sum(axis=0)
         return out
 
-    def _scan_arguments(self, planes: NDArray[np.uint8], gains: WindowGains | None) -> list[Any]:
+    def _scan_arguments(
+        self, planes: NDArray[np.uint8], statistics: WindowStatistics | None
+    ) -> list[Any]:
         """Return what every band of a level shares; offsets are computed once a level."""
-        _, height, width = planes.shape
-        channel, row, column = np.unravel_index(self.features, self.window_shape)
-        offsets = ((channel * height + row) * width + column).astype(np.int64)
-        if gains is None:
-            kinds = np.empty((self.n_trees, 0), np.uint8)
-            maps = (np.empty((0, 0), np.uint16), np.empty((0, 0), np.int16))
-        else:
-            kinds = gains.kinds[channel]
-            maps = (gains.gains, gains.shifts)
+        n_planes, height, width = planes.shape
+        channel, row, column = self._cells
+        offsets = ((channel % n_planes * height + row) * width + column).astype(np.uint64)
+        plain = 0 if statistics is None else len(statistics.scales)  # the kind of values as they are
+        kinds = np.full(offsets.shape, plain, np.uint8)
+        tables: tuple[NDArray[Any], ...] = (np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0)))
+        scaling = (np.empty(0), np.empty(0))
+        if statistics is not None:
+            seen = channel >= n_planes
+            kinds[seen] = statistics.kinds[channel[seen] - n_planes]
+            tables = (statistics.integral, statistics.squares)
+            scaling = (statistics.scales, statistics.noises)
         return [
             planes.reshape(-1), width, offsets, self.thresholds, self.leaves, self._rejection,
-            kinds, *maps, self._n_first(), FEW_ALIVE, self.unit,
+            kinds, *tables, np.array(self.shape), *scaling, self._n_first(kinds == plain), self.unit,
         ]  # fmt: skip
 
-    def _n_first(self) -> int:
-        """Return how many trees can be summed in 16 bits, whatever the window."""
-        bound = np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
-        return int(min(np.searchsorted(bound, 32767, side="right"), FIRST_TREES))
+    @cached_property
+    def _cells(self) -> tuple[NDArray[np.intp], ...]:
+        """Return channel, row and column of each node's feature."""
+        return np.unravel_index(self.features, self.window_shape)
+
+    @cached_property
+    def _bound(self) -> NDArray[np.int64]:
+        """Return the largest absolute score, in units, after each tree."""
+        return np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
+
+    def _n_first(self, plain: NDArray[np.bool_]) -> int:
+        """Return how many trees look at plain values and can be summed in 16 bits."""
+        fits = (self._bound <= 32767) & plain.all(axis=1)
+        return int(min(np.argmin(fits) if not fits.all() else len(fits), FIRST_TREES))
 
 
 def _check_trees(model: TreeModel) -> None:

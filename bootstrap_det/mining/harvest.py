@@ -155,7 +155,7 @@ def window_features(
 ) -> NDArray[Any]:
     """Return the features of windows (level, row, column, template) of one picture."""
     shape = channels.grid_shape(window.size)
-    out = np.empty((len(identities), channels.n_channels * shape[0] * shape[1]), channels.dtype)
+    out = np.empty((len(identities), channels.n_window_channels * shape[0] * shape[1]), channels.dtype)
     plans = pyramid.plan(pixels.shape[:2], channels, [window])
     wanted = [plan for plan in plans if plan.index in identities[:, 0]]
     for plan, values in pyramid.iter_levels(pixels, wanted, channels):
@@ -183,7 +183,7 @@ def harvest_random(
     drawn = np.sort(rng.choice(n_windows, min(limit, n_windows), replace=False))
     level_of = np.searchsorted(ends, drawn, side="right")
     shape = channels.grid_shape(window.size)
-    parts = [Windows.empty(channels.n_channels * shape[0] * shape[1], channels.dtype)]
+    parts = [Windows.empty(channels.n_window_channels * shape[0] * shape[1], channels.dtype)]
     wanted = [plans[index] for index in np.unique(level_of)]
     for plan, values in pyramid.iter_levels(image, wanted, channels):
         n_rows, n_columns = extents[plan.index]

@@ -97,7 +97,7 @@ class Recipe:
     @property
     def template_shape(self) -> tuple[int, int, int]:
         """Channels, rows and columns of the template."""
-        return (self.channels.n_channels, *self.channels.grid_shape(self.window.size))
+        return (self.channels.n_window_channels, *self.channels.grid_shape(self.window.size))
 
     @property
     def n_features(self) -> int:
@@ -108,6 +108,13 @@ class Recipe:
         """Return the detector with this model as its template."""
         template = Template(self.window, model, self.label)
         return Detector([template], self.channels, pyramid=self.pyramid)
+
+    def samples(
+        self, positives: NDArray[Any], objects: NDArray[np.intp], cache: NegativeCache
+    ) -> Samples:
+        """Return what a round is fitted on."""
+        n_plain = self.n_features // self.channels.n_window_channels * self.channels.n_channels
+        return Samples(positives, objects, cache.features, self.template_shape, n_plain)
 
     def cache(self, max_bytes: int) -> NegativeCache:
         """Return an empty cache for the features of its windows."""
@@ -196,7 +203,7 @@ def bootstrap(
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
-            samples = Samples(positives, objects, state.cache.features, recipe.template_shape)
+            samples = recipe.samples(positives, objects, state.cache)
             model, state.memory = recipe.learner.fit(
                 samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
             )
