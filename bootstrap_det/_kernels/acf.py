@@ -96,14 +96,14 @@ def aggregate(planes, cosines, sines, block, out):
 
 
 @njit(cache=True, nogil=True)
-def scale_to_bytes(sums, factors, out):
-    """Fill ``out`` (n_channels, rows, columns) uint8 with ``sums * factors``, clipped."""
+def scale_to_bytes(sums, factor, out):
+    """Fill ``out`` (any, rows, columns) uint8 with ``sums * factor``, clipped."""
     for channel in range(sums.shape[0]):
-        factor = factors[channel]
         for y in range(sums.shape[1]):
-            for x in range(sums.shape[2]):
-                value = np.float32(sums[channel, y, x]) * factor
-                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+            values, into = sums[channel, y], out[channel, y]
+            for x in range(len(into)):
+                value = np.float32(values[x]) * factor
+                into[x] = np.uint8(np.int32(min(value, np.float32(255.0))))
 
 
 @njit(cache=True, nogil=True)
@@ -114,9 +114,10 @@ def roots_to_bytes(sums, factor, out):
     """
     for channel in range(sums.shape[0]):
         for y in range(sums.shape[1]):
-            for x in range(sums.shape[2]):
-                value = np.sqrt(np.float32(sums[channel, y, x])) * factor
-                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+            values, into = sums[channel, y], out[channel, y]
+            for x in range(len(into)):
+                value = np.sqrt(np.float32(values[x])) * factor
+                into[x] = np.uint8(np.int32(min(value, np.float32(255.0))))
 
 
 @njit(cache=True, nogil=True)
@@ -127,11 +128,12 @@ def center_locally(sums, means, squares, gain, noise, out):
     squares, all (rows, columns).
     """
     for y in range(sums.shape[0]):
+        values, mean, square, into = sums[y], means[y], squares[y], out[y]
         for x in range(sums.shape[1]):
-            mean = means[y, x]
-            deviation = np.sqrt(max(squares[y, x] - mean * mean, np.float32(0.0)))
-            value = np.float32(128.0) + gain * (np.float32(sums[y, x]) - mean) / (deviation + noise)
-            out[y, x] = np.uint8(min(max(value, np.float32(0.0)), np.float32(255.0)))
+            deviation = np.sqrt(max(square[x] - mean[x] * mean[x], np.float32(0.0)))
+            centred = gain * (np.float32(values[x]) - mean[x]) / (deviation + noise)
+            value = min(max(np.float32(128.0) + centred, np.float32(0.0)), np.float32(255.0))
+            into[x] = np.uint8(np.int32(value))
 
 
 @njit(cache=True, nogil=True)
@@ -146,6 +148,7 @@ def divide_locally(sums, means, gain, noise, out):
         for x in range(columns):
             factors[x] = gain / (means[y, x] + noise)
         for channel in range(sums.shape[0]):
+            values, into = sums[channel, y], out[channel, y]
             for x in range(columns):
-                value = np.float32(sums[channel, y, x]) * factors[x]
-                out[channel, y, x] = np.uint8(min(value, np.float32(255.0)))
+                value = np.float32(values[x]) * factors[x]
+                into[x] = np.uint8(np.int32(min(value, np.float32(255.0))))

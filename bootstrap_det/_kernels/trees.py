@@ -281,16 +281,18 @@ def score_rows(
             planes, start, offsets, thresholds, leaves, rejection, n_first, reached, scores, alive,
         )  # fmt: skip
         work[0] += n * done
+        row, column = start // width, start % width - 1
         for x in range(n):
-            if alive[x]:
-                row, column = (start + x) // width, (start + x) % width
-                if column < n_columns:
-                    survivors[n_alive], sums[n_alive] = start + x, scores[x]
-                    _set_gains(
-                        integral, squares, row, column, window[0], window[1], scales, noises,
-                        gains[:, n_alive], shifts[:, n_alive],
-                    )  # fmt: skip
-                    n_alive += 1
+            column += 1
+            if column == width:
+                row, column = row + 1, 0
+            if alive[x] and column < n_columns:
+                survivors[n_alive], sums[n_alive] = start + x, scores[x]
+                _set_gains(
+                    integral, squares, row, column, window[0], window[1], scales, noises,
+                    gains[:, n_alive], shifts[:, n_alive],
+                )  # fmt: skip
+                n_alive += 1
         start += n
         if start >= last or n_alive > capacity - STRETCH:
             rest = (survivors, sums, gains, shifts)

@@ -189,13 +189,20 @@ class ACF:
         n_colors, area = self.n_colors, self.cell_size**2
         unit = self._scale * area  # of a mean magnitude
         if self.normalise != "local":
-            factors = np.full(self.n_channels, _PLAIN_GAIN / unit, np.float32)
-            factors[:n_colors] = 1.0 / area
-            _kernels.scale_to_bytes(sums, factors, out)
-            if self.normalise == "window":
-                factor = np.float32(_ROOT_GAIN / np.sqrt(unit))
-                _kernels.roots_to_bytes(sums[n_colors:], factor, out[n_colors:])
-            return
+            _kernels.scale_to_bytes(sums[:n_colors], np.float32(1.0 / area), out[:n_colors])
+        if self.normalise == "none":
+            factor = np.float32(_PLAIN_GAIN / unit)
+            _kernels.scale_to_bytes(sums[n_colors:], factor, out[n_colors:])
+        elif self.normalise == "window":
+            factor = np.float32(_ROOT_GAIN / np.sqrt(unit))
+            _kernels.roots_to_bytes(sums[n_colors:], factor, out[n_colors:])
+        else:
+            self._normalise_locally(sums, out, unit)
+
+    def _normalise_locally(
+        self, sums: NDArray[np.uint16], out: NDArray[np.uint8], unit: int
+    ) -> None:
+        n_colors, area = self.n_colors, self.cell_size**2
         for color in range(n_colors):
             values = sums[color].astype(np.float32)
             _kernels.center_locally(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 5
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
-FIRST_TREES = 64  # whose sums must fit into 16 bits: the vectorised part of a scan
+FIRST_TREES = 128  # whose sums must fit into 16 bits: the vectorised part of a scan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class TreeModel:
     """Boosted trees over a window of uint8 channels, with the thresholds of a soft cascade.
 
@@ -219,36 +219,41 @@ class TreeModel:
     ) -> list[Any]:
         """Return what every band of a level shares; offsets are computed once a level."""
         n_planes, height, width = planes.shape
-        channel, row, column = self._cells
-        offsets = ((channel % n_planes * height + row) * width + column).astype(np.uint64)
-        plain = 0 if statistics is None else len(statistics.scales)  # the kind of values as they are
-        kinds = np.full(offsets.shape, plain, np.uint8)
-        tables: tuple[NDArray[Any], ...] = (np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0)))
+        plane, row, column = self._cells(n_planes)
+        offsets = plane * np.uint64(height * width) + row * np.uint64(width) + column
         scaling = (np.empty(0), np.empty(0))
+        tables: tuple[NDArray[Any], ...] = (np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0)))
+        kinds = np.zeros(n_planes, np.uint8)
         if statistics is not None:
-            seen = channel >= n_planes
-            kinds[seen] = statistics.kinds[channel[seen] - n_planes]
             tables = (statistics.integral, statistics.squares)
             scaling = (statistics.scales, statistics.noises)
+            kinds = statistics.kinds
+        of_node, n_first = self._kinds(tuple(kinds), len(scaling[0]))
         return [
             planes.reshape(-1), width, offsets, self.thresholds, self.leaves, self._rejection,
-            kinds, *tables, np.array(self.shape), *scaling, self._n_first(kinds == plain), self.unit,
+            of_node, *tables, np.array(self.shape), *scaling, n_first, self.unit,
         ]  # fmt: skip
 
-    @cached_property
-    def _cells(self) -> tuple[NDArray[np.intp], ...]:
-        """Return channel, row and column of each node's feature."""
-        return np.unravel_index(self.features, self.window_shape)
+    @lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its detector
+    def _cells(self, n_planes: int) -> tuple[NDArray[np.uint64], ...]:
+        """Return plane, row and column of each node's feature."""
+        channel, row, column = np.unravel_index(self.features, self.window_shape)
+        return tuple(part.astype(np.uint64) for part in (channel % n_planes, row, column))
 
-    @cached_property
-    def _bound(self) -> NDArray[np.int64]:
-        """Return the largest absolute score, in units, after each tree."""
-        return np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
+    @lru_cache(maxsize=4)  # noqa: B019
+    def _kinds(self, kinds: tuple[int, ...], plain: int) -> tuple[NDArray[np.uint8], int]:
+        """Return by which statistics each node's value is normalised, and the first part's trees.
 
-    def _n_first(self, plain: NDArray[np.bool_]) -> int:
-        """Return how many trees look at plain values and can be summed in 16 bits."""
-        fits = (self._bound <= 32767) & plain.all(axis=1)
-        return int(min(np.argmin(fits) if not fits.all() else len(fits), FIRST_TREES))
+        ``plain`` stands for values as they are. The first part has the trees that look at such
+        values only and whose sums fit into 16 bits, whatever the window.
+        """
+        channel = np.unravel_index(self.features, self.window_shape)[0]
+        by_channel = np.array([plain] * len(kinds) + [*kinds], np.uint8)
+        of_node = by_channel[channel]
+        bound = np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
+        fits = (bound <= 32767) & (of_node == plain).all(axis=1)
+        n_first = int(np.argmin(fits)) if not fits.all() else len(fits)
+        return of_node, min(n_first, FIRST_TREES)
 
 
 def _check_trees(model: TreeModel) -> None:
