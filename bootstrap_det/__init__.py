@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from bootstrap_det.channels import HOG
+    from bootstrap_det.channels import ACF, HOG
+    from bootstrap_det.classifiers import BoostedLearner, BoostedTrees, LinearLearner
     from bootstrap_det.data import Dataset, read_coco, read_crops, read_negatives
     from bootstrap_det.data.named import load as load_dataset
     from bootstrap_det.detections import Detections
@@ -21,13 +22,18 @@ if TYPE_CHECKING:
     from bootstrap_det.images import read_image, write_image
     from bootstrap_det.mining import BootstrapParams, Callback
     from bootstrap_det.plots import draw_detections
-    from bootstrap_det.pyramid import Pyramid
+    from bootstrap_det.pyramid import Pyramid, estimate_exponents
     from bootstrap_det.samples import Jitter
     from bootstrap_det.training import train
     from bootstrap_det.windows import Window
 
 _HOMES = {
     "HOG": "channels",
+    "estimate_exponents": "pyramid",
+    "BoostedTrees": "classifiers",
+    "LinearLearner": "classifiers",
+    "BoostedLearner": "classifiers",
+    "ACF": "channels",
     "Dataset": "data",
     "read_coco": "data",
     "read_crops": "data",
@@ -48,16 +54,21 @@ _HOMES = {
 }
 
 __all__ = [
+    "ACF",
     "HOG",
+    "BoostedLearner",
+    "BoostedTrees",
     "BootstrapParams",
     "Callback",
     "Dataset",
     "Detections",
     "Detector",
     "Jitter",
+    "LinearLearner",
     "Pyramid",
     "Window",
     "draw_detections",
+    "estimate_exponents",
     "evaluate_detector",
     "load_dataset",
     "read_coco",

@@ -127,6 +127,44 @@ def nms(
     return order[kept[:n_kept]]
 
 
+def vote(
+    boxes: ArrayLike,
+    scores: ArrayLike,
+    *,
+    threshold: float = 0.4,
+    temperature: float = 6.0,
+    hit_gain: float = 2.0,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return each box and score after all that overlap it have voted, to be suppressed by nms.
+
+    A box becomes the weighted mean of its cluster, and its score rises with the logarithm of the
+    cluster's size: an object is hit at many positions and scales, an accident at few.
+
+    Parameters
+    ----------
+    boxes, scores : array-like of shape (n, 4) and (n,)
+        Boxes, xyxy, and their scores.
+    threshold : float, default=0.4
+        Boxes of larger overlap (IoU) vote for each other.
+    temperature : float, default=6.0
+        A neighbour whose score is lower by this weighs 1 / e.
+    hit_gain : float, default=2.0
+        Added to the score for each factor e in the number of votes.
+
+    Raises
+    ------
+    ParameterError
+        When scores are not finite or do not match the boxes.
+    """
+    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
+    _check_scores(array, values)
+    limit = check_float(threshold, "threshold", "vote", low=0.0, high=1.0)
+    check_float(temperature, "temperature", "vote", low=1e-6)
+    voted, counts = np.empty_like(array), np.empty(len(array), np.int64)
+    _kernels.vote(array, values, limit, temperature, voted, counts)
+    return voted, values + hit_gain * np.log(counts)
+
+
 def _check_scores(boxes: NDArray[Any], scores: NDArray[Any]) -> None:
     if scores.shape != (len(boxes),):
         raise ParameterError(

@@ -97,11 +97,16 @@ _FEATURES = _options(
     click.option("--block-size", type=int, help="HOG: side of a block in cells."),
     click.option("--n-orientations", type=int, help="Bins of orientation."),
     click.option("--signed/--unsigned", default=None, help="HOG: bins over 360 or 180 degrees."),
-    click.option("--interpolate/--no-interpolate", default=None, help="HOG: share pixels among cells."),
+    click.option(
+        "--interpolate/--no-interpolate", default=None, help="HOG: share pixels among cells."
+    ),
     click.option("--gamma/--no-gamma", default=None, help="HOG: square root of the pixels first."),
     click.option("--epsilon", type=float, help="HOG: noise floor of a block, in grey levels."),
-    click.option("--normalise", type=click.Choice(["window", "local", "none"]),
-                 help="ACF: what makes contrast and light count less."),
+    click.option(
+        "--normalise",
+        type=click.Choice(["window", "local", "none"]),
+        help="ACF: what makes contrast and light count less.",
+    ),
     click.option("--radius", type=int, help="ACF: of --normalise local, in cells."),
     click.option("--noise", type=float, help="ACF: noise floor, in grey levels."),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
@@ -115,6 +120,11 @@ _DETECTOR = _options(
     _OBJECT_SIZES,
     click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
     click.option("--nms-kind", type=click.Choice(["iou", "min"]), help="How overlap is measured."),
+    click.option(
+        "--suppression",
+        type=click.Choice(["nms", "vote"]),
+        help="vote: overlapping windows average their boxes first.",
+    ),
 )
 _SCALES = _options(
     click.option(
@@ -127,8 +137,11 @@ _SCALES = _options(
     click.option("--padding", type=int, help="Border round each level, level pixels."),
 )
 _LOOP = _options(
-    click.option("--rounds", type=click.IntRange(0), default=2, show_default=True,
-                 help="Rounds of mining after round 0."),
+    click.option("--budget", type=click.Choice(["fast", "default", "best"]),
+                 help="How many rounds, trees and scales: fast trains in a third of the time and "
+                 "scans faster, best takes several times as long. Options given override it."),
+    click.option("--rounds", type=click.IntRange(0),
+                 help="Rounds of mining after round 0; by default 2, 3 or 4 by --budget."),
     click.option("--strategy", type=click.Choice(["bootstrap"]), default="bootstrap",
                  show_default=True),
     click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",

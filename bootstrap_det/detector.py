@@ -35,6 +35,8 @@ from bootstrap_det.persistence import (
 from bootstrap_det.pyramid import LevelPlan, Pyramid
 from bootstrap_det.windows import Window, window_positions, windows_to_boxes
 
+SUPPRESSIONS = ("nms", "vote")
+
 
 @dataclass(frozen=True)
 class Template:
@@ -71,6 +73,9 @@ class Detector:
         Largest overlap of two detections of one label.
     nms_kind : {"iou", "min"}, default="iou"
         Overlap by intersection over union, or by the smaller of the two areas.
+    suppression : {"nms", "vote"}, default="nms"
+        ``"vote"``: overlapping windows vote first, see :func:`bootstrap_det.boxes.vote`; the
+        score of a detection is then no longer that of one window.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -89,6 +94,7 @@ class Detector:
         threshold: float = 0.0,
         nms_threshold: float = 0.3,
         nms_kind: str = "iou",
+        suppression: str = "nms",
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
@@ -99,6 +105,7 @@ class Detector:
             nms_threshold, "nms_threshold", "Detector", low=0.0, high=1.0
         )
         self.nms_kind = check_choice(nms_kind, "nms_kind", "Detector", box_ops.OVERLAPS)
+        self.suppression = check_choice(suppression, "suppression", "Detector", SUPPRESSIONS)
         self.provenance = dict(provenance or {})
         _check_templates(self.templates, channels)
 
@@ -197,19 +204,22 @@ class Detector:
         """Return the detections that non-maximum suppression leaves of the candidates."""
         names = np.array([template.label for template in self.templates])
         labels = names[found.windows[:, 3]]
+        boxes, scores = found.boxes.copy(), found.scores.copy()
         kept = [np.zeros(0, dtype=np.intp)]
         for label in self.labels:
             of_label = np.flatnonzero(labels == label)
+            if self.suppression == "vote":
+                boxes[of_label], scores[of_label] = box_ops.vote(boxes[of_label], scores[of_label])
             best = box_ops.nms(
-                found.boxes[of_label],
-                found.scores[of_label],
+                boxes[of_label],
+                scores[of_label],
                 threshold=self.nms_threshold,
                 kind=self.nms_kind,
             )
             kept.append(of_label[best])
         index = np.concatenate(kept)
-        index = index[box_ops.score_order(found.boxes[index], found.scores[index])]
-        return Detections(found.boxes[index], found.scores[index], labels[index], image_id)
+        index = index[box_ops.score_order(boxes[index], scores[index])]
+        return Detections(boxes[index], scores[index], labels[index], image_id)
 
     def replace(self, **changes: Any) -> Detector:
         """Return the detector with some of its constructor's parameters changed.
@@ -225,6 +235,7 @@ class Detector:
             "threshold": self.threshold,
             "nms_threshold": self.nms_threshold,
             "nms_kind": self.nms_kind,
+            "suppression": self.suppression,
             "provenance": self.provenance,
         }
         return Detector(self.templates, self.channels, **{**kept, **changes})
@@ -244,6 +255,7 @@ class Detector:
             "threshold": self.threshold,
             "nms_threshold": self.nms_threshold,
             "nms_kind": self.nms_kind,
+            "suppression": self.suppression,
         }
         header["templates"], arrays = [], {}
         for index, template in enumerate(self.templates):

@@ -13,6 +13,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from bootstrap_det.budgets import with_budget
 from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.data import (
@@ -40,8 +41,7 @@ _LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
 
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
-    if options["dataset"]:
-        options = {**options, **_card_defaults(options)}
+    options = _resolved(options)
     learner = make_learner(options)
     channels = _channels(options, learner)
     pyramid = Pyramid(**given(options, Pyramid().get_params()))
@@ -74,11 +74,21 @@ def make_job(options: Options) -> Job:
     )
 
 
+def _resolved(options: Options) -> Options:
+    """Return the options with presets for what is open: a budget given, the card, the default."""
+    if options.get("budget"):
+        options = with_budget(options)
+    if options["dataset"]:
+        options = {**options, **_card_defaults(options)}
+    return with_budget(options)
+
+
 def make_learner(options: Options) -> Learner:
     """Return the classifier's learner that the options describe."""
     kind = _LEARNERS[options["classifier"]]
     _refuse_foreign(options, kind, f"--classifier {options['classifier']}", _LEARNERS.values())
-    return kind(**given(options, _names(kind)))
+    learner: Learner = kind(**given(options, _names(kind)))
+    return learner
 
 
 def _channels(options: Options, learner: Learner) -> Channels:
@@ -178,7 +188,13 @@ def test_splits(options: Options) -> Splits:
 def load_detector(options: Options) -> Detector:
     """Return the model's detector with the changes that the options ask for."""
     detector = Detector.load(options["model"])
-    names = ("threshold", "nms_threshold", "nms_kind", *detector.pyramid.get_params())
+    names = (
+        "threshold",
+        "nms_threshold",
+        "nms_kind",
+        "suppression",
+        *detector.pyramid.get_params(),
+    )
     return detector.replace(**given(options, names))
 
 

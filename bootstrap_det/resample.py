@@ -66,13 +66,14 @@ def _shrunk(
     """
     if image.shape[:2] == size and extent == size:
         return image
+    shrunk: NDArray[Any] = image
     for side in (0, 1):
-        out = np.empty((size[side], *image.shape[1:]), np.uint8)
+        out = np.empty((size[side], *shrunk.shape[1:]), np.uint8)
         first, weights = _taps(extent[side], size[side])
-        rows = np.ascontiguousarray(image).reshape(len(image), -1)
+        rows = np.ascontiguousarray(shrunk).reshape(len(shrunk), -1)
         _kernels.average_rows(rows, first, weights, out.reshape(size[side], -1))
-        image = cv2.transpose(out)
-    return image
+        shrunk = cv2.transpose(out)
+    return shrunk
 
 
 @lru_cache(maxsize=256)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_size
 from bootstrap_det.channels import ACF, HOG, Channels
-from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
+from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Crops, Dataset, Picture, Skipped
 from bootstrap_det.detector import Detector, in_color
 from bootstrap_det.exceptions import DataError, ParameterError

@@ -16,6 +16,7 @@ settings.register_profile(
 settings.load_profile("ci")
 
 SIDE = 24  # of a cross, pixels
+N_SCENES = 12
 
 
 @pytest.fixture
@@ -37,13 +38,16 @@ def draw_cross(image, x, y, side=SIDE):
     image[y : y + side, x + third : x + 2 * third] = 250
 
 
-@pytest.fixture(scope="session")
-def toy():
-    """Return a detector of crosses with all that it was trained on.
+def draw_bar(image, x, y):
+    """Draw half of a cross."""
+    image[y + SIDE // 3 : y + 2 * SIDE // 3, x : x + SIDE] = 250
 
-    ``train(**parameters)`` trains it anew, with other parameters of the loop.
+
+def make_toy(channels, learner):
+    """Train a detector of crosses; return it with all that it was trained on.
+
+    ``train(learner=..., **parameters)`` trains it anew, with other parameters of the loop.
     """
-    from bootstrap_det.channels import HOG
     from bootstrap_det.data import Dataset, Picture
     from bootstrap_det.mining import BootstrapParams, Recipe
     from bootstrap_det.pyramid import Pyramid
@@ -53,7 +57,7 @@ def toy():
 
     rng = np.random.default_rng(441)
     scenes = []
-    for index in range(10):
+    for index in range(N_SCENES):
         image = noise(rng)
         x, y = rng.integers(0, 96 - SIDE), rng.integers(0, 80 - SIDE)
         draw_cross(image, x, y)
@@ -62,19 +66,23 @@ def toy():
             Picture(index, f"{index}.png", box, ["cross"], [False], [False], pixels=image)
         )
     dataset = Dataset("crosses", tuple(scenes))
+    others = [noise(rng) for _ in range(6)]
+    for image in others:  # parts of crosses, to be mistaken for crosses
+        for _ in range(3):
+            draw_bar(image, rng.integers(0, 96 - SIDE), rng.integers(0, 80 - SIDE))
+            draw_bar(image.T, rng.integers(0, 80 - SIDE), rng.integers(0, 96 - SIDE))
     negatives = Dataset(
-        "noise", tuple(Picture(100 + i, f"n{i}.png", pixels=noise(rng)) for i in range(6))
+        "bars", tuple(Picture(100 + i, f"n{i}.png", pixels=other) for i, other in enumerate(others))
     )
-    channels = HOG(cell_size=4, n_orientations=8, epsilon=2.0)
-    recipe = Recipe(Window((SIDE, SIDE)), channels, Pyramid(scales_per_octave=4), "cross")
-    jitter = Jitter(n_copies=2)
+    window, pyramid = Window((SIDE, SIDE)), Pyramid(scales_per_octave=4)
+    jitter = Jitter(n_copies=2, shift=0.1)
+    recipe = Recipe(window, channels, pyramid, "cross", learner)
     small = {
         "n_rounds": 2,
         "n_random_negatives": 120,
         "n_negatives_per_image": 40,
         "n_negatives_per_round": 150,
         "min_new_negatives": 0,
-        "C": 3.0,
         "seed": 5,
     }
 
@@ -82,22 +90,58 @@ def toy():
         return train(
             dataset,
             negatives=negatives,
-            window=recipe.window,
+            window=window,
             channels=channels,
-            pyramid=recipe.pyramid,
+            pyramid=pyramid,
             jitter=jitter,
+            learner=learner,
             params=BootstrapParams(**{**small, **parameters}),
         )
 
     result = train_again()
-    positives = positive_features(dataset, recipe, jitter=jitter, seed=5).features
+    found = positive_features(dataset, recipe, jitter=jitter, seed=5)
     return SimpleNamespace(
         dataset=dataset,
         negatives=negatives,
         recipe=recipe,
-        positives=positives,
+        positives=found.features,
+        objects=found.objects,
         small=small,
         train=train_again,
         result=result,
         detector=result.detector,
     )
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """Return a detector of boosted trees over aggregated channels."""
+    from bootstrap_det.channels import ACF
+    from bootstrap_det.classifiers import BoostedLearner
+
+    # So weak that there is something to mine.
+    weak = {"n_trees": 48, "n_trees_first": 3, "depth": 1, "feature_share": 0.005}
+    return make_toy(ACF(), BoostedLearner(shrinkage=0.3, holdout=0.4, **weak))
+
+
+@pytest.fixture(scope="session")
+def linear_toy():
+    """Return a linear detector over histograms: no cascade, so every window has its score."""
+    from bootstrap_det.channels import HOG
+    from bootstrap_det.classifiers import LinearLearner
+
+    return make_toy(HOG(cell_size=4, n_orientations=8, epsilon=2.0), LinearLearner(C=3.0))
+
+
+@pytest.fixture(params=["boosted", "linear"])
+def any_toy(request):
+    """Return one after the other."""
+    return request.getfixturevalue("toy" if request.param == "boosted" else "linear_toy")
+
+
+def parts_of(model):
+    """Return a model's numbers and arrays, to be compared."""
+    from bootstrap_det.classifiers.files import pack_model
+
+    entry, arrays = pack_model(model, 0)
+    return {**entry, **{name: array.tolist() for name, array in arrays.items()}}

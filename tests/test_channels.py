@@ -205,7 +205,7 @@ def test_hog_gamma_refuses_negative_pixels():
 def test_make_channels_is_the_inverse_of_get_params():
     hog = HOG(cell_size=5, signed=True, n_orientations=4, epsilon=2.0, color="rgb")
     assert make_channels("HOG", **hog.get_params()).get_params() == hog.get_params()
-    with pytest.raises(ParameterError, match=r"must be one of 'HOG'\. Got 'LBP'"):
+    with pytest.raises(ParameterError, match=r"must be one of 'HOG', 'ACF'\. Got 'LBP'"):
         make_channels("LBP")
 
 

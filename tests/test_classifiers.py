@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
 from sklearn.svm import SVC, LinearSVC
 
+from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.classifiers import LinearModel, choose_c, fit_linear_svm
 from bootstrap_det.classifiers.svm import C_GRID, MAX_CROSS_VALIDATION_SAMPLES
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.windows import gather_windows
 
 SHAPE = (4, 3, 2)
 

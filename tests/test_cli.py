@@ -17,7 +17,14 @@ from bootstrap_det import Detector
 from bootstrap_det.cli import main
 
 SIDE = 28  # of a cross, pixels
-FAST = ["--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3"]
+FAST = [
+    "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--rounds", "2",
+    "--n-trees", "48", "--n-trees-first", "3", "--depth", "1", "--holdout", "0.4", "--n-copies", "4",
+]  # fmt: skip
+LINEAR = [
+    "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--rounds", "1",
+    "--features", "hog", "--classifier", "svm",
+]  # fmt: skip
 
 
 def noise_picture(rng, size=(96, 112)):
@@ -67,7 +74,9 @@ def data(tmp_path_factory):
     write_set(top / "test", rng, 6)
     (top / "background").mkdir()
     for index in range(4):
-        Image.fromarray(noise_picture(rng)).save(top / "background" / f"{index}.jpg")
+        picture = noise_picture(rng)
+        picture[10:20, 10:40] = picture[40:70, 50:60] = 250  # halves of a cross, to be mined
+        Image.fromarray(picture).save(top / "background" / f"{index}.jpg")
     return top
 
 
@@ -159,7 +168,7 @@ def test_info_prints_versions_and_models(run_folder):
     facts = json.loads(invoke("info", run_folder / "model.bdet", "--json").stdout)
     assert facts["format"] == "bootstrap_det.model"
     assert facts["provenance"]["dataset"] == "annotations"
-    assert "HOG" in invoke("info", run_folder / "model.bdet").stdout
+    assert "ACF" in invoke("info", run_folder / "model.bdet").stdout
 
 
 @pytest.mark.parametrize("verb", [[], ["train"], ["detect"], ["evaluate"], ["info"]])
@@ -185,13 +194,44 @@ def test_resume_completes_to_the_same_model(run_folder, data, tmp_path):
     assert (out / "model.bdet").read_bytes() == (run_folder / "model.bdet").read_bytes()
 
 
+def test_linear_detectors_are_trained_and_resumed_as_well(data, tmp_path):
+    arguments = [
+        "train", "--data", data / "train/annotations.json", "--jobs", "1", *LINEAR,
+        "--test-data", data / "test/annotations.json",
+    ]  # fmt: skip
+    one, two = tmp_path / "one", tmp_path / "two"
+    result = invoke(*arguments, "--out", one, "--json")
+    assert result.exit_code == 0, result.output
+    assert "HOG + linear SVM" in result.stderr
+    assert json.loads(result.stdout)["final"]["ap50"] > 0.95
+    assert invoke(*arguments, "--out", two, "--rounds", "0").exit_code == 0
+    assert invoke(*arguments, "--out", two, "--resume").exit_code == 0
+    assert (one / "model.bdet").read_bytes() == (two / "model.bdet").read_bytes()
+
+
+def test_linear_detectors_read_locally_normalised_channels(data, tmp_path):
+    arguments = [
+        "train", "--data", data / "train/annotations.json", "--out", tmp_path / "a", *LINEAR,
+        "--rounds", "0", "--features", "acf", "--C", "0.1", "--radius", "3",
+    ]  # fmt: skip
+    assert invoke(*arguments).exit_code == 0
+    facts = json.loads(invoke("info", tmp_path / "a/model.bdet", "--json").stdout)
+    assert (facts["channels"]["normalise"], facts["channels"]["radius"]) == ("local", 3)
+    result = invoke(*arguments, "--normalise", "window", "--overwrite")
+    assert result.exit_code == 2
+    assert "Take normalise='local', or boosted trees" in result.output
+
+
 def test_resume_refuses_other_parameters(data, tmp_path):
     out = tmp_path / "run"
     assert invoke(*train_arguments(data, out, "--rounds", "0")).exit_code == 0
-    result = invoke(*train_arguments(data, out, "--resume", "--seed", "4", "--cell-size", "6"))
+    result = invoke(*train_arguments(data, out, "--resume", "--seed", "4", "--cell-size", "4"))
     assert result.exit_code == 1
     assert "cannot be resumed, because" in result.output
+    assert "features" in result.output
     assert "seed" in result.output
+    result = invoke(*train_arguments(data, out, "--resume", "--keep", "0.9"))
+    assert "cannot be resumed, because classifier changed" in result.output
     nothing = invoke(*train_arguments(data, tmp_path / "none", "--resume"))
     assert "holds no checkpoint to resume" in nothing.output
 
@@ -337,7 +377,24 @@ def test_train_says_why_no_window_can_match(data, tmp_path):
         (["train"], "needs one of --dataset, --data and --crops"),
         (["train", "--dataset", "faces", "--crops", "x"], "--dataset and --crops"),
         (["train", "--dataset", "facs"], "faces"),
-        (["train", "--dataset", "faces", "--cell-size", "1"], "'cell_size' parameter of HOG"),
+        (["train", "--dataset", "faces", "--cell-size", "1"], "'cell_size' parameter of ACF"),
+        (["train", "--dataset", "faces", "--features", "lbp"], "'acf', 'hog'"),
+        (["train", "--dataset", "faces", "--classifier", "forest"], "'boosted', 'svm'"),
+        (["train", "--dataset", "faces", "--depth", "6"], "'depth' parameter of BoostedLearner"),
+        (["train", "--dataset", "faces", "--keep", "0"], "'keep' parameter of BoostedLearner"),
+        (["train", "--dataset", "faces", "--C", "1"], "--C cannot be used with --classifier boo"),
+        (
+            ["train", "--dataset", "faces", "--classifier", "svm", "--n-trees", "9"],
+            "--n-trees cannot be used with --classifier svm",
+        ),
+        (
+            ["train", "--dataset", "faces", "--features", "hog", "--radius", "3"],
+            "--radius cannot be used with --features hog",
+        ),
+        (
+            ["train", "--dataset", "faces", "--signed", "--epsilon", "3"],
+            "--epsilon, --signed cannot be used with --features acf",
+        ),
         (["train", "--dataset", "faces", "--window", "24"], "size like 24x24"),
         (["train", "--dataset", "faces", "--strategy", "magic"], "bootstrap"),
         (["train", "--dataset", "faces", "--rounds", "-1"], "--rounds"),

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bootstrap_det import boxes as box_ops
-from bootstrap_det.channels import HOG
+from bootstrap_det.channels import ACF, HOG
 from bootstrap_det.classifiers import LinearModel
 from bootstrap_det.detections import Detections
 from bootstrap_det.detector import Detector, Template
@@ -49,8 +49,8 @@ def check_master_property(detector, image, found):
         found.boxes, found.scores, found.windows, strict=True
     ):
         window, model = detector.templates[template].window, detector.templates[template].model
-        height, width = model.shape
-        features = values[level][:, row : row + height, column : column + width].ravel()
+        at = np.array([row]), np.array([column])
+        features = detector.channels.window_features(values[level], model.shape, *at)
         assert score == pytest.approx(model.decision_function(features)[0], abs=1e-5)
         np.testing.assert_array_equal(
             box, windows_to_boxes(plans[level], window, [row], [column])[0]
@@ -87,7 +87,8 @@ def test_scan_score_is_that_of_the_window_for_any_size(seed, height, width, padd
     check_master_property(detector, image, detector.scan(image, threshold=EVERYTHING))
 
 
-def test_detect_score_is_that_of_the_window(toy):
+def test_detect_score_is_that_of_the_window(any_toy):
+    toy = any_toy
     image = toy.dataset.pictures[0].pixels
     found = toy.detector.scan(image)
     detections = toy.detector.detect(image)
@@ -97,7 +98,8 @@ def test_detect_score_is_that_of_the_window(toy):
     check_master_property(toy.detector, image, found)
 
 
-def test_detect_finds_unseen_crosses(toy, rng):
+def test_detect_finds_unseen_crosses(any_toy, rng):
+    toy = any_toy
     for _ in range(8):
         image = conftest.noise(rng, (100, 110))
         x, y = rng.integers(0, 110 - conftest.SIDE), rng.integers(0, 100 - conftest.SIDE)
@@ -114,15 +116,16 @@ def test_detect_finds_crosses_of_any_size(toy, rng):
         assert box_ops.overlap(found.boxes[:1], [[20, 15, 20 + side, 15 + side]])[0, 0] > 0.4
 
 
-def test_detect_is_sorted_and_suppressed(toy, rng):
-    detector = toy.detector.replace(nms_threshold=0.2)
+def test_detect_is_sorted_and_suppressed(linear_toy, rng):
+    detector = linear_toy.detector.replace(nms_threshold=0.2)
     found = detector.detect(conftest.noise(rng), threshold=-3.0)
     assert len(found) > 3
     assert (np.diff(found.scores) <= 0).all()
     assert np.triu(box_ops.overlap(found.boxes, found.boxes), 1).max() <= 0.2
 
 
-def test_detect_threshold(toy, rng):
+def test_detect_threshold(linear_toy, rng):
+    toy = linear_toy
     image = conftest.noise(rng)
     assert toy.detector.detect(image, threshold=-2.0).scores.min() >= -2.0
     changed = toy.detector.replace(threshold=-2.0)
@@ -249,6 +252,7 @@ def test_all_planned_levels_are_scanned_whatever_the_size_of_the_picture(rng, si
     [
         ({"templates": []}, "at least one template"),
         ({"channels": HOG(cell_size=8)}, "Template 0 has weights of shape"),
+        ({"channels": ACF()}, "Template 0 has weights of shape"),
         ({"threshold": np.inf}, "'threshold' parameter of Detector"),
         ({"nms_threshold": 1.5}, r"'nms_threshold' parameter of Detector .* \[0, 1\]"),
         ({"nms_kind": "soft"}, "'nms_kind' parameter of Detector must be one of 'iou', 'min'"),
@@ -259,6 +263,14 @@ def test_detector_errors(rng, parameters, message):
     arguments = {"templates": [random_template(rng, channels)], "channels": channels, **parameters}
     with pytest.raises(ParameterError, match=message):
         Detector(**arguments)
+
+
+def test_linear_templates_cannot_see_windows_of_their_own(rng):
+    channels = ACF(normalise="window")
+    shape = (channels.n_window_channels, *channels.grid_shape((24, 24)))
+    template = Template(Window((24, 24)), LinearModel(rng.normal(size=shape), 0.0))
+    with pytest.raises(ParameterError, match=r"Template 0 is linear, .* Take normalise='local'"):
+        Detector([template], channels)
 
 
 def test_replace_changes_the_pyramid_too_and_leaves_the_original(rng):

@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap_det import boxes as box_ops
+from bootstrap_det.classifiers import LinearLearner
+from bootstrap_det.classifiers.learners import MARGIN
 from bootstrap_det.data import Dataset, Picture
 from bootstrap_det.exceptions import DataError, ModelFormatError, ParameterError
 from bootstrap_det.mining import BootstrapParams, Callback, RoundRecord, bootstrap
-from bootstrap_det.mining.cache import MARGIN, NegativeCache
+from bootstrap_det.mining.cache import NegativeCache
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.harvest import (
     Forbidden,
@@ -25,6 +27,7 @@ from bootstrap_det.mining.harvest import (
     harvest_random,
 )
 from bootstrap_det.mining.pool import Pool, forbidden_of, mine_pictures
+from bootstrap_det.pyramid import Pyramid
 
 NOTHING = Forbidden(np.zeros((0, 4)), np.zeros((0, 4)))
 EVERYTHING = -1e9  # a threshold that all windows pass
@@ -112,23 +115,19 @@ def scene(rng):
     return Picture(0, "scene", boxes, labels, *flags, pixels=image)
 
 
+def parts_of(recipe):
+    return recipe.pyramid, recipe.window, recipe.channels
+
+
 @pytest.mark.parametrize("random", [False, True])
-def test_harvest_keeps_away_from_objects_and_ignored_regions(toy, scene, rng, random):
+def test_harvest_keeps_away_from_objects_and_ignored_regions(linear_toy, scene, rng, random):
     forbidden = forbidden_of(scene, "cross")
     if random:
-        plans = toy.detector.plan(scene.size)
-        harvest = harvest_random(
-            scene.pixels,
-            plans,
-            toy.recipe.window,
-            toy.recipe.channels,
-            forbidden,
-            limit=10_000,
-            rng=rng,
-        )
+        parts = parts_of(linear_toy.recipe)
+        harvest = harvest_random(scene.pixels, *parts, forbidden, limit=10_000, rng=rng)
     else:
         harvest = harvest_false_positives(
-            toy.detector, scene.pixels, forbidden, threshold=EVERYTHING, limit=10_000
+            linear_toy.detector, scene.pixels, forbidden, threshold=EVERYTHING, limit=10_000
         )
     boxes = harvest.windows.boxes
     assert len(boxes) > 20
@@ -142,10 +141,10 @@ def test_forbidden_of_other_labels_are_negatives_like_any_other(scene):
     assert len(forbidden.regions) == 2
 
 
-def test_harvest_is_hardest_first_capped_and_without_near_duplicates(toy, rng):
+def test_harvest_is_hardest_first_capped_and_without_near_duplicates(linear_toy, rng):
     image = conftest.noise(rng)
     full, some = (
-        harvest_false_positives(toy.detector, image, NOTHING, threshold=EVERYTHING, limit=limit)
+        harvest_false_positives(linear_toy.detector, image, NOTHING, threshold=EVERYTHING, limit=limit)
         for limit in (10_000, 7)
     )
     assert (np.diff(full.windows.scores) <= 0).all()
@@ -155,16 +154,18 @@ def test_harvest_is_hardest_first_capped_and_without_near_duplicates(toy, rng):
     np.testing.assert_array_equal(some.windows.identities, full.windows.identities[:7])
 
 
-def test_harvest_features_give_the_scores(toy, rng):
+def test_harvest_features_give_the_scores(any_toy, scene):
     harvest = harvest_false_positives(
-        toy.detector, conftest.noise(rng), NOTHING, threshold=EVERYTHING, limit=200
+        any_toy.detector, scene.pixels, NOTHING, threshold=EVERYTHING, limit=200
     )
-    model = toy.detector.templates[0].model
+    assert len(harvest.windows) > 0
+    model = any_toy.detector.templates[0].model
     scores = model.decision_function(harvest.windows.features)
     np.testing.assert_allclose(scores, harvest.windows.scores, atol=1e-5)
 
 
-def test_harvest_threshold_and_count_of_false_positives(toy, scene):
+def test_harvest_threshold_and_count_of_false_positives(any_toy, scene):
+    toy = any_toy
     harvest = harvest_false_positives(
         toy.detector, scene.pixels, NOTHING, threshold=-0.5, limit=1000
     )
@@ -173,22 +174,17 @@ def test_harvest_threshold_and_count_of_false_positives(toy, scene):
     assert harvest.n_windows == toy.detector.scan(scene.pixels).n_windows
 
 
-def test_harvest_random_draws_each_window_once(toy, rng):
+def test_harvest_random_draws_each_window_once(any_toy, rng):
     image = conftest.noise(rng, (40, 40))
-    plans = toy.detector.plan((40, 40))
-    recipe = toy.recipe
-    harvest = harvest_random(
-        image, plans, recipe.window, recipe.channels, NOTHING, limit=10_000, rng=rng
-    )
+    harvest = harvest_random(image, *parts_of(any_toy.recipe), NOTHING, limit=10_000, rng=rng)
     assert len(harvest.windows) == harvest.n_windows > 10
     assert len(np.unique(harvest.windows.identities, axis=0)) == harvest.n_windows
 
 
 def test_harvest_random_picture_smaller_than_the_window(toy, rng):
-    recipe = toy.recipe
-    harvest = harvest_random(
-        np.zeros((9, 9), np.uint8), [], recipe.window, recipe.channels, NOTHING, limit=5, rng=rng
-    )
+    recipe = replace(toy.recipe, pyramid=Pyramid(padding=0))
+    image = np.zeros((9, 9), np.uint8)
+    harvest = harvest_random(image, *parts_of(recipe), NOTHING, limit=5, rng=rng)
     assert (len(harvest.windows), harvest.n_windows) == (0, 0)
     assert harvest.windows.features.shape == (0, recipe.n_features)
 
@@ -219,7 +215,8 @@ def test_pool_keeps_the_hardest_in_any_order_of_pictures(scores, limit):
 
 
 @pytest.mark.parametrize("round_index", [0, 1])
-def test_mine_pictures_honours_its_caps(toy, round_index):
+def test_mine_pictures_honours_its_caps(linear_toy, round_index):
+    toy = linear_toy
     params = BootstrapParams(
         n_random_negatives=31,
         n_negatives_per_image=9,
@@ -240,7 +237,8 @@ def test_mine_pictures_honours_its_caps(toy, round_index):
 
 
 @pytest.mark.parametrize("round_index", [0, 1])
-def test_mine_pictures_does_not_depend_on_the_number_of_jobs(toy, round_index):
+def test_mine_pictures_does_not_depend_on_the_number_of_jobs(any_toy, round_index):
+    toy = any_toy
     detector = toy.detector if round_index else None
     params = BootstrapParams(n_random_negatives=60, n_negatives_per_round=50, mining_threshold=-3.0)
     one, two = (
@@ -253,21 +251,20 @@ def test_mine_pictures_does_not_depend_on_the_number_of_jobs(toy, round_index):
         np.testing.assert_array_equal(a, b)
 
 
-def weights_of(result):
-    return result.detector.templates[0].model.weights
+def model_of(result):
+    return conftest.parts_of(result.detector.templates[0].model)
 
 
-def test_training_does_not_depend_on_the_number_of_jobs(toy):
-    again = toy.train(n_jobs=2)
-    np.testing.assert_array_equal(weights_of(again), weights_of(toy.result))
+def test_training_does_not_depend_on_the_number_of_jobs(any_toy):
+    assert model_of(any_toy.train(n_jobs=2)) == model_of(any_toy.result)
 
 
-def test_training_depends_on_the_seed(toy):
-    assert not np.array_equal(weights_of(toy.train(seed=6)), weights_of(toy.result))
+def test_training_depends_on_the_seed(any_toy):
+    assert model_of(any_toy.train(seed=6)) != model_of(any_toy.result)
 
 
-def test_records_add_up(toy):
-    records = toy.result.records
+def test_records_add_up(any_toy):
+    toy, records = any_toy, any_toy.result.records
     assert [record.round for record in records] == [0, 1, 2]
     held = 0
     for record in records:
@@ -302,11 +299,14 @@ def test_round_record_ignores_fields_of_later_versions(toy):
     assert RoundRecord.from_dict({**record.to_dict(), "of_the_future": 1}) == record
 
 
-def run(toy, negatives=None, *, state=None, callbacks=(), evaluate=None, **parameters):
+def run(
+    toy, negatives=None, *, learner=None, state=None, callbacks=(), evaluate=None, **parameters
+):
     return bootstrap(
         toy.positives,
         negatives or toy.negatives,
-        toy.recipe,
+        replace(toy.recipe, learner=learner or toy.recipe.learner),
+        objects=toy.objects,
         params=BootstrapParams(**{**toy.small, **parameters}),
         state=state,
         callbacks=callbacks,
@@ -317,38 +317,58 @@ def run(toy, negatives=None, *, state=None, callbacks=(), evaluate=None, **param
 UNCAPPED = {"n_negatives_per_image": 100_000, "n_negatives_per_round": 100_000}
 
 
-def test_bootstrap_converges_and_says_so(toy):
-    state = run(toy, n_rounds=9, min_new_negatives=100_000, **UNCAPPED)
+def test_bootstrap_converges_and_says_so(linear_toy):
+    state = run(linear_toy, n_rounds=9, min_new_negatives=100_000, **UNCAPPED)
     assert [record.converged for record in state.records] == [False, True]
     assert state.records[-1].complete
     assert state.converged
 
 
-def test_bootstrap_does_not_converge_on_an_incomplete_pass(toy):
-    state = run(toy, n_rounds=2, min_new_negatives=100_000, n_negatives_per_round=10)
+def test_bootstrap_does_not_converge_on_an_incomplete_pass(linear_toy):
+    state = run(linear_toy, n_rounds=2, min_new_negatives=100_000, n_negatives_per_round=10)
     assert len(state.records) == 3
     assert not state.records[1].complete
     assert "n_negatives_per_round" in state.records[1].limits
     assert not any(record.converged for record in state.records)
 
 
-def test_bootstrap_goes_no_further_once_converged(toy):
-    state = run(toy, n_rounds=9, min_new_negatives=100_000, **UNCAPPED)
-    again = run(toy, n_rounds=9, min_new_negatives=100_000, state=state, **UNCAPPED)
+def test_bootstrap_goes_no_further_once_converged(linear_toy):
+    state = run(linear_toy, n_rounds=9, min_new_negatives=100_000, **UNCAPPED)
+    again = run(linear_toy, n_rounds=9, min_new_negatives=100_000, state=state, **UNCAPPED)
     assert len(again.records) == 2
 
 
-def test_bootstrap_scores_its_negatives_by_the_latest_model(toy):
-    state = toy.result.state
-    scores = toy.detector.templates[0].model.decision_function(state.cache.features)
+def test_bootstrap_scores_its_negatives_by_the_latest_model(any_toy):
+    state = any_toy.result.state
+    scores = any_toy.detector.templates[0].model.decision_function(state.cache.features)
     np.testing.assert_allclose(state.cache.scores, scores, atol=1e-9)
 
 
-def test_bootstrap_chooses_c_in_the_first_two_rounds_only(toy, monkeypatch):
+def test_bootstrap_chooses_c_in_the_first_two_rounds_only(linear_toy, monkeypatch):
     choices = iter([0.5, 0.25, 0.125])
-    monkeypatch.setattr("bootstrap_det.mining.loop.choose_c", lambda *_, **__: next(choices))
-    state = run(toy, n_rounds=3, C=None)
-    assert [record.C for record in state.records] == [0.5, 0.25, 0.25, 0.25]
+    target = "bootstrap_det.classifiers.learners.choose_c"
+    monkeypatch.setattr(target, lambda *_, **__: next(choices))
+    state = run(linear_toy, learner=LinearLearner(), n_rounds=3)
+    chosen = [record.classifier for record in state.records]
+    assert chosen == [{"C": 0.5}, {"C": 0.25}, {"C": 0.25}, {"C": 0.25}]
+
+
+def test_bootstrap_grows_its_trees_from_round_to_round(toy):
+    state = run(toy, n_rounds=3)
+    assert [record.classifier["n_trees"] for record in state.records] == [3, 12, 48, 48]
+    assert state.detector.templates[0].model.n_trees == 48
+
+
+def test_bootstrap_does_not_converge_before_all_trees_are_there(toy):
+    state = run(toy, n_rounds=9, min_new_negatives=100_000, **UNCAPPED)
+    assert [record.converged for record in state.records] == [False, False, True]
+
+
+def test_bootstrap_mines_what_its_classifier_asks_for(toy, linear_toy):
+    state = run(toy, n_rounds=1)
+    assert state.records[1].threshold == run(toy, n_rounds=0).detector.lowest_score
+    assert run(linear_toy, n_rounds=1).records[1].threshold == MARGIN
+    assert run(toy, n_rounds=1, mining_threshold=0.5).records[1].threshold == 0.5
 
 
 def test_bootstrap_without_rounds_is_random_negatives_only(toy):
@@ -357,9 +377,9 @@ def test_bootstrap_without_rounds_is_random_negatives_only(toy):
     assert len(state.cache) == toy.small["n_random_negatives"]
 
 
-def test_bootstrap_honours_the_cache_limit(toy):
-    n_bytes = 130 * 4 * toy.recipe.n_features
-    state = run(toy, max_cache_bytes=n_bytes)
+def test_bootstrap_honours_the_cache_limit(any_toy):
+    n_bytes = 130 * any_toy.positives.dtype.itemsize * any_toy.recipe.n_features
+    state = run(any_toy, max_cache_bytes=n_bytes)
     assert len(state.cache) == 130
     assert state.cache.n_bytes == n_bytes
     record = state.records[1]
@@ -367,12 +387,12 @@ def test_bootstrap_honours_the_cache_limit(toy):
     assert "max_cache_bytes" in record.limits
 
 
-def test_bootstrap_learns_from_what_it_mines(toy, rng):
+def test_bootstrap_learns_from_what_it_mines(linear_toy, rng):
     image = conftest.noise(rng, (120, 140))
     for x, y in ((5, 5), (60, 8), (100, 70), (20, 80)):
         image[y + 8 : y + 16, x : x + 24] = 250  # a bar is half a cross
     bars = Dataset("bars", (Picture(9, "bars", pixels=image),))
-    state = run(toy, bars, n_random_negatives=30)
+    state = run(linear_toy, bars, n_random_negatives=30)
     before, after = state.records[1], state.records[-1]
     assert after.new_hinge_loss < before.new_hinge_loss
 
@@ -432,27 +452,39 @@ def test_evaluation_goes_into_the_record(toy):
 
 
 def same_state(one, other):
-    np.testing.assert_array_equal(weights_of(one), weights_of(other))
+    assert model_of(one) == model_of(other)
+    assert one.memory == other.memory
     np.testing.assert_array_equal(one.cache.identities, other.cache.identities)
     np.testing.assert_array_equal(one.cache.features, other.cache.features)
     timeless = [[replace(record, seconds={}) for record in state.records] for state in (one, other)]
     assert timeless[0] == timeless[1]
 
 
-@pytest.mark.parametrize("c", [3.0, None])
+LEARNERS = {"fixed C": LinearLearner(C=3.0), "chosen C": LinearLearner(), "boosted": None}
+
+
+@pytest.fixture(params=LEARNERS)
+def to_resume(request, toy, linear_toy):
+    """Return a toy and the learner of a run that is interrupted."""
+    return (toy if request.param == "boosted" else linear_toy), LEARNERS[request.param]
+
+
 @pytest.mark.parametrize("n_rounds", [0, 1])
-def test_resuming_ends_as_if_undisturbed(toy, n_rounds, c):
-    straight = run(toy, n_rounds=2, C=c)
-    stopped = copy.deepcopy(run(toy, n_rounds=n_rounds, C=c))
-    same_state(run(toy, n_rounds=2, C=c, state=stopped), straight)
+def test_resuming_ends_as_if_undisturbed(to_resume, n_rounds):
+    toy, learner = to_resume
+    straight = run(toy, learner=learner, n_rounds=2)
+    stopped = copy.deepcopy(run(toy, learner=learner, n_rounds=n_rounds))
+    same_state(run(toy, learner=learner, n_rounds=2, state=stopped), straight)
 
 
-def test_checkpoint_resumes_as_if_undisturbed(toy, tmp_path):
-    straight = run(toy, n_rounds=2, C=None)
+def test_checkpoint_resumes_as_if_undisturbed(to_resume, tmp_path):
+    toy, learner = to_resume
+    straight = run(toy, learner=learner, n_rounds=2)
     fingerprint = {"data": "x", "window": (24, 24)}
-    save_checkpoint(tmp_path / "c", run(toy, n_rounds=1, C=None), fingerprint)
-    loaded = load_checkpoint(tmp_path / "c", fingerprint, toy.negatives, toy.recipe, 2 << 30)
-    same_state(run(toy, n_rounds=2, C=None, state=loaded), straight)
+    save_checkpoint(tmp_path / "c", run(toy, learner=learner, n_rounds=1), fingerprint)
+    recipe = replace(toy.recipe, learner=learner or toy.recipe.learner)
+    loaded = load_checkpoint(tmp_path / "c", fingerprint, toy.negatives, recipe, 2 << 30)
+    same_state(run(toy, learner=learner, n_rounds=2, state=loaded), straight)
 
 
 def test_checkpoint_of_other_data_is_refused(toy, tmp_path):
@@ -502,7 +534,6 @@ def test_bootstrap_needs_negatives(toy):
         ({"n_negatives_per_image": 1.5}, "'n_negatives_per_image' parameter"),
         ({"mining_threshold": float("nan")}, "'mining_threshold' .* finite"),
         ({"min_new_negatives": -1}, "'min_new_negatives' parameter"),
-        ({"C": 0}, "'C' parameter of bootstrap"),
         ({"n_jobs": 0}, "'n_jobs' parameter"),
         ({"skip_bad": 1}, "'skip_bad' parameter"),
         ({"seed": -1}, "'seed' parameter"),

@@ -7,7 +7,7 @@ import pytest
 from bootstrap_det import pyramid as pyramid_module
 from bootstrap_det.channels import HOG
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.pyramid import Pyramid, iter_levels, make_level
+from bootstrap_det.pyramid import Pyramid, make_level
 from bootstrap_det.windows import Window, window_positions
 
 CHANNELS = HOG(cell_size=4)
@@ -145,7 +145,8 @@ def test_make_level_keeps_a_constant_picture(shape):
 def test_iter_levels_are_the_channels_of_each_level(rng):
     image = rng.integers(0, 256, (50, 60)).astype(np.uint8)
     plans = plan((50, 60))
-    for (level, values), expected in zip(iter_levels(image, plans, CHANNELS), plans, strict=True):
+    levels = Pyramid().iter_levels(image, plans, CHANNELS)
+    for (level, values), expected in zip(levels, plans, strict=True):
         assert level is expected
         np.testing.assert_array_equal(values, CHANNELS.compute(make_level(image, level)))
 

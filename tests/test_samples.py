@@ -4,11 +4,12 @@ import cv2
 import numpy as np
 import pytest
 
-from bootstrap_det.channels import HOG
+from bootstrap_det.channels import ACF, HOG
+from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.pyramid import Pyramid, make_level
 from bootstrap_det.samples import Jitter, draw_changes, object_features, with_margin
-from bootstrap_det.windows import Window, gather_windows, windows_to_boxes
+from bootstrap_det.windows import Window, windows_to_boxes
 
 PLAIN = Jitter(n_copies=0, mirror=False)
 WINDOW = Window((20, 16))
@@ -18,7 +19,8 @@ class Pixels:
     """Channels that are the grey picture itself, so that a test sees the patches."""
 
     cell_size = 1
-    n_channels = 1
+    context = 0
+    n_channels = n_window_channels = 1
     color = "grey"
 
     def grid_shape(self, size):
@@ -26,6 +28,9 @@ class Pixels:
 
     def compute(self, image):
         return image[None].astype(np.float32)
+
+    def window_features(self, values, shape, rows, columns):
+        return gather_windows(values, shape, rows, columns)
 
 
 def patches(image, box, window=WINDOW, jitter=PLAIN, seed=0):
@@ -155,8 +160,11 @@ def test_jitter_errors(parameters, message):
         HOG(cell_size=4, n_orientations=12, signed=True, interpolate=True, epsilon=2.0),
         HOG(cell_size=6, block_size=3, gamma=True),
         HOG(cell_size=4, color="rgb", interpolate=True),
+        ACF(),
+        ACF(color="rgb", smooth_after=True, smooth_before=True),
+        ACF(cell_size=4, normalise="none"),
     ],
-    ids=["plain", "default", "gamma", "rgb"],
+    ids=["plain", "default", "gamma", "rgb", "acf", "acf-rgb", "acf-none"],
 )
 @pytest.mark.parametrize("object_box", [None, (3.0, 2.0, 20.0, 23.0)])
 def test_positive_on_the_grid_equals_what_the_scan_sees(rng, channels, object_box):
@@ -166,7 +174,7 @@ def test_positive_on_the_grid_equals_what_the_scan_sees(rng, channels, object_bo
     level = Pyramid(padding=2 * channels.cell_size).plan((60, 70), channels, [window])[0]
     values = channels.compute(make_level(image, level))
     rows, columns = np.array([1, 3, 5, 7]), np.array([6, 2, 1, 8])  # the first lies at the border
-    seen = gather_windows(values, channels.grid_shape(window.size), rows, columns)
+    seen = channels.window_features(values, channels.grid_shape(window.size), rows, columns)
     for box, ref in zip(windows_to_boxes(level, window, rows, columns), seen, strict=True):
         got = object_features(image, box, window, channels, PLAIN, rng)
         np.testing.assert_allclose(got[0], ref, atol=1e-5)
@@ -178,7 +186,7 @@ def test_positive_on_a_coarser_level_is_close_to_what_the_scan_sees(rng):
     level = Pyramid().plan((120, 140), channels, [window])[5]
     values = channels.compute(make_level(image, level))
     rows, columns = np.array([3, 5]), np.array([4, 8])
-    seen = gather_windows(values, channels.grid_shape(window.size), rows, columns)
+    seen = channels.window_features(values, channels.grid_shape(window.size), rows, columns)
     for box, ref in zip(windows_to_boxes(level, window, rows, columns), seen, strict=True):
         got = object_features(image, box, window, channels, PLAIN, rng)[0]
         assert np.corrcoef(got, ref)[0, 1] > 0.97

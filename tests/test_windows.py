@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.channels import HOG
+from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.pyramid import LevelPlan, Pyramid
 from bootstrap_det.windows import (
     Window,
     boxes_to_windows,
     check_reach,
-    gather_windows,
     nearest_windows,
     window_positions,
     windows_to_boxes,

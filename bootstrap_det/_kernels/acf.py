@@ -138,9 +138,10 @@ def center_locally(sums, means, squares, gain, noise, out):
 
 @njit(cache=True, nogil=True)
 def divide_locally(sums, means, gain, noise, out):
-    """Fill ``out`` uint8 with ``gain sums / (means + noise)``, (n, rows, columns) by (rows, columns).
+    """Fill ``out`` uint8 with ``gain sums / (means + noise)``.
 
-    ``means`` are the local means of the gradient magnitude: weak and strong edges look alike.
+    ``sums`` and ``out`` are (n, rows, columns). ``means`` (rows, columns) are the local
+    means of the gradient magnitude: weak and strong edges look alike.
     """
     rows, columns = means.shape
     factors = np.empty(columns, np.float32)

@@ -38,9 +38,7 @@ def best_splits(features, candidates, samples, positive, weights, losses, thresh
             right_positive = max(n_positive - left_positive, 0.0)
             if right_negative + right_positive <= 0.0:
                 break
-            loss = np.sqrt(left_negative * left_positive) + np.sqrt(
-                right_negative * right_positive
-            )
+            loss = np.sqrt(left_negative * left_positive) + np.sqrt(right_negative * right_positive)
             if loss < losses[j]:
                 losses[j], thresholds[j] = loss, value + 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 
@@ -48,3 +49,24 @@ def greedy_nms(boxes, threshold, by_smaller, kept):
             kept[n_kept] = i
             n_kept += 1
     return n_kept
+
+
+@njit(cache=True, nogil=True)
+def vote(boxes, scores, threshold, temperature, out_boxes, out_counts):
+    """Fill each box's mean with those that overlap it more than ``threshold``, and their number.
+
+    A neighbour weighs ``exp((its score - score) / temperature)``, at most 1.
+    """
+    for i in range(boxes.shape[0]):
+        total = 0.0
+        out_boxes[i] = 0.0
+        out_counts[i] = 0
+        for j in range(boxes.shape[0]):
+            if i == j or _overlap(boxes[i], boxes[j], False) > threshold:
+                weight = np.exp(min(scores[j] - scores[i], 0.0) / temperature)
+                total += weight
+                out_counts[i] += 1
+                for k in range(4):
+                    out_boxes[i, k] += weight * boxes[j, k]
+        for k in range(4):
+            out_boxes[i, k] /= total

@@ -157,7 +157,8 @@ def _set_gains(integral, squares, row, column, height, width, scales, noises, ga
 
 @njit(cache=True, nogil=True)
 def _together(
-    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts, n
+    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts,
+    n,
 ):  # fmt: skip
     """Run trees from ``first`` on over the survivors, tree by tree, closing ranks.
 
@@ -194,7 +195,8 @@ def _together(
 
 @njit(cache=True, nogil=True)
 def _one_by_one(
-    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts, n
+    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts,
+    n,
 ):  # fmt: skip
     """Run the trees from ``first`` on over each survivor; return those left, and their work."""
     n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
@@ -255,15 +257,14 @@ def score_rows(
     Plain arrays: ``planes`` uint8, the flattened channels of ``width`` columns; ``offsets`` uint64
     and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves`` int16 (n_trees, n_nodes + 1);
     ``rejection`` int32 (n_trees,), the least running score after each tree; ``kinds`` int8
-    (n_trees, n_nodes), which of the statistics normalise a node's value, n_kinds: none; ``integral``
-    int32 (n_kinds, rows + 1, columns + 1) and ``squares`` float64 (n_kinds - 1, ...) integral
-    images of the planes that give the statistics, ``window`` (2,) int64 the cells of a window,
-    ``scales`` and ``noises`` float64 (n_kinds,), none of them where nothing is normalised;
-    ``out`` float32, scores times ``unit``. The first ``n_first`` trees,
-    none of them normalised, run in the first part.
-    ``work`` (2,) int64 counts windows times trees of either part.
+    (n_trees, n_nodes), which of the statistics normalise a node, n_kinds: none;
+    ``integral`` int32 (n_kinds, rows + 1, columns + 1) and ``squares`` float64 (n_kinds - 1, ...)
+    integral images of the planes that give the statistics, ``window`` (2,) int64 the cells of a
+    window, ``scales`` and ``noises`` float64 (n_kinds,), none of them where nothing is
+    normalised; ``out`` float32, scores times ``unit``. The first ``n_first`` trees, none of them
+    normalised, run in the first part. ``work`` (2,) int64 counts windows times trees of either.
     """
-    n_trees, n_nodes = offsets.shape
+    n_nodes = offsets.shape[1]
     n_columns, n_kinds = out.shape[1], len(scales)
     out[first_row:last_row] = -np.inf
     all_scores, all_alive = np.empty(STRETCH, np.int16), np.empty(STRETCH, np.uint8)

@@ -164,7 +164,11 @@ class ACF:
         return WindowStatistics(**self._kinds(), integral=integral, squares=squares)
 
     def window_features(
-        self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
+        self,
+        values: NDArray[Any],
+        shape: tuple[int, int],
+        rows: NDArray[Any],
+        columns: NDArray[Any],
     ) -> NDArray[np.uint8]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
         plain = gather_windows(values, shape, rows, columns)
@@ -172,7 +176,10 @@ class ACF:
             return plain
         seen = np.empty_like(plain)
         at = (np.asarray(rows, np.int64), np.asarray(columns, np.int64))
-        _window_kernels.gather_normalised(values, *at, *shape, *self._kinds().values(), seen)
+        how = self._kinds()
+        _window_kernels.gather_normalised(
+            values, *at, *shape, how["kinds"], how["scales"], how["noises"], seen
+        )
         return np.concatenate([plain, seen], axis=1)
 
     def _kinds(self) -> dict[str, NDArray[Any]]:

@@ -72,7 +72,11 @@ class Channels(Protocol):
         """Return what windows of a level are normalised by; None where they are not."""
 
     def window_features(
-        self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
+        self,
+        values: NDArray[Any],
+        shape: tuple[int, int],
+        rows: NDArray[Any],
+        columns: NDArray[Any],
     ) -> NDArray[Any]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
 

@@ -154,7 +154,11 @@ class HOG:
         return self.n_channels
 
     def window_features(
-        self, values: NDArray[Any], shape: tuple[int, int], rows: NDArray[Any], columns: NDArray[Any]
+        self,
+        values: NDArray[Any],
+        shape: tuple[int, int],
+        rows: NDArray[Any],
+        columns: NDArray[Any],
     ) -> NDArray[Any]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
         return gather_windows(values, shape, rows, columns)
@@ -182,6 +186,7 @@ class HOG:
 
 
 _HISTOGRAMS = {False: _kernels.cell_histograms, True: _kernels.interpolated_histograms}
+
 
 def _bin_boundaries(n_bins: int) -> NDArray[np.float32]:
     """Return cosine and sine of the boundaries between ``n_bins`` bins of the upper half plane.

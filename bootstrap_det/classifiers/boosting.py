@@ -111,7 +111,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             When a feature is NaN or infinite, or the shapes do not agree.
         """
         self._check_parameters()
-        X, y = validate_data(self, X, y, dtype=None)  # noqa: N806
+        checked: tuple[NDArray[Any], NDArray[Any]] = validate_data(self, X, y, dtype=None)
+        samples, y = checked
         check_classification_targets(y)
         self.classes_, encoded = np.unique(y, return_inverse=True)
         if len(self.classes_) != 2:
@@ -122,17 +123,22 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "check the annotations and the negatives."
             )
         weights = _class_weights(encoded, sample_weight)
-        self.offsets_, self.factors_ = _bins(X)
+        self.offsets_, self.factors_ = _bins(samples)
         rng = np.random.default_rng(_seed(self.random_state))
-        columns = np.ascontiguousarray(self._quantise(X).T)
+        columns = np.ascontiguousarray(self._quantise(samples).T)
+        if (columns.min(axis=1) == columns.max(axis=1)).all():
+            raise DataError(
+                f"All {len(columns)} features given to BoostedTrees are constant, so nothing can "
+                "be learnt from them. Check the pictures and the features."
+            )
         self.model_ = _boost(columns, encoded.astype(np.uint8), weights, self, rng)
         return self
 
     def decision_function(self, X: ArrayLike) -> NDArray[np.float64]:  # noqa: N803
         """Return the scores, shape (n_samples,); positive ones speak for the second class."""
         check_is_fitted(self)
-        X = validate_data(self, X, reset=False, dtype=None)  # noqa: N806
-        return self.model_.decision_function(self._quantise(X))
+        samples: NDArray[Any] = validate_data(self, X, reset=False, dtype=None)
+        return np.asarray(self.model_.decision_function(self._quantise(samples)))
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the label of each sample."""
@@ -164,7 +170,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_int(self.n_threads, "n_threads", name, low=1, high=1024)
 
     def _quantise(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
-        if self.offsets_ is None:
+        if self.offsets_ is None or self.factors_ is None:
             return np.asarray(X, dtype=np.uint8)
         scaled = np.floor((X.astype(np.float64) - self.offsets_) * self.factors_)
         return np.clip(scaled, 0, 255).astype(np.uint8)

@@ -232,7 +232,7 @@ class BoostedLearner:
         return self._n_trees(round_index) == self.n_trees
 
     def _n_trees(self, round_index: int) -> int:
-        return min(self.n_trees, self.n_trees_first * 4 ** min(round_index, 20))
+        return min(self.n_trees, self.n_trees_first << 2 * min(round_index, 20))
 
     def _held_out(self, objects: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
         """Return which positives show a held-out object; the same ones in every round."""

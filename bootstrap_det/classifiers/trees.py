@@ -105,7 +105,7 @@ class TreeModel:
         unit = 2.0 ** np.ceil(np.log2(bound / 30000.0))
         units = np.rint(values / unit).astype(np.int16)
         trees = (np.asarray(features), np.asarray(thresholds))
-        return cls(*trees, units, unit, window_shape, value_scale=value_scale)  # type: ignore[arg-type]
+        return cls(*trees, units, unit, window_shape, value_scale=value_scale)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,7 +139,7 @@ class TreeModel:
 
     def decision_function(self, features: ArrayLike) -> NDArray[np.float64]:
         """Return the full score of feature vectors of shape (n, n_features), rejected or not."""
-        return self.staged_scores(features)[:, -1] * self.unit
+        return np.asarray(self.staged_scores(features)[:, -1] * self.unit, np.float64)
 
     def staged_scores(self, features: ArrayLike) -> NDArray[np.int32]:
         """Return the running score after each tree, in units, shape (n, n_trees)."""

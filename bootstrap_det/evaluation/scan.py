@@ -22,7 +22,6 @@ from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import DataError
 
 
-
 @dataclass(frozen=True)
 class ScanEvaluation:
     """What a detector does on a test set.

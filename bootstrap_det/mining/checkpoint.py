@@ -76,9 +76,7 @@ def load_checkpoint(
     return TrainingState(cache, records, detector, header["memory"])
 
 
-def _features(
-    identities: NDArray[np.int64], negatives: Dataset, recipe: Recipe
-) -> NDArray[Any]:
+def _features(identities: NDArray[np.int64], negatives: Dataset, recipe: Recipe) -> NDArray[Any]:
     """Return the features of windows (picture, level, row, column, template), in their order."""
     out = np.empty((len(identities), recipe.n_features), recipe.channels.dtype)
     for picture in negatives.pictures:

@@ -136,9 +136,12 @@ def harvest_false_positives(
     keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
     windows = Windows(
         window_features(
-            pixels, detector.pyramid, detector.templates[0].window, detector.channels,
+            pixels,
+            detector.pyramid,
+            detector.templates[0].window,
+            detector.channels,
             found.windows[allowed][keep],
-        ),  # fmt: skip
+        ),
         found.windows[allowed][keep],
         boxes[keep],
         scores[keep],
@@ -155,7 +158,9 @@ def window_features(
 ) -> NDArray[Any]:
     """Return the features of windows (level, row, column, template) of one picture."""
     shape = channels.grid_shape(window.size)
-    out = np.empty((len(identities), channels.n_window_channels * shape[0] * shape[1]), channels.dtype)
+    out = np.empty(
+        (len(identities), channels.n_window_channels * shape[0] * shape[1]), channels.dtype
+    )
     plans = pyramid.plan(pixels.shape[:2], channels, [window])
     wanted = [plan for plan in plans if plan.index in identities[:, 0]]
     for plan, values in pyramid.iter_levels(pixels, wanted, channels):

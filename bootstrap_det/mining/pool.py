@@ -137,9 +137,7 @@ def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generat
     )
 
 
-def _mining_threshold(
-    detector: Detector | None, recipe: Recipe, params: BootstrapParams
-) -> float:
+def _mining_threshold(detector: Detector | None, recipe: Recipe, params: BootstrapParams) -> float:
     """Return the least score to mine: the one given, or the classifier's own."""
     if params.mining_threshold is not None:
         return params.mining_threshold
