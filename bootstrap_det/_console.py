@@ -45,6 +45,8 @@ class RunDisplay(Callback):
         self.progress.update(self._task, description=text, completed=n_done, total=n_total)
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
+        if record.view and not record.round:
+            self.console.print(f"view {record.view + 1}, tested with those before it")
         self.console.print(round_line(record), highlight=False)
         if record.positives_found < MIN_POSITIVES_FOUND:
             self.console.print(

@@ -117,7 +117,7 @@ class Detector:
     @property
     def lowest_score(self) -> float:
         """The least score worth listing: where the cascades end, the margin of a linear model."""
-        return max(
+        return min(
             t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
             for t in self.templates
         )

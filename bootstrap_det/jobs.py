@@ -42,6 +42,8 @@ _LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
     options = _resolved(options)
+    if (options["views"] or 1) > 1 and options["resume"]:
+        raise ParameterError("--resume cannot be used with several --views. Use --overwrite.")
     learner = make_learner(options)
     channels = _channels(options, learner)
     pyramid = Pyramid(**given(options, Pyramid().get_params()))
@@ -67,6 +69,7 @@ def make_job(options: Options) -> Job:
         recipe=Recipe(window, channels, pyramid, label, learner),
         jitter=jitter,
         params=params,
+        n_views=options["views"] or 1,
         out=out,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         overwrite=options["overwrite"],

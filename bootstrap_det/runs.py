@@ -57,6 +57,7 @@ class Job:
     detection_map: tuple[float, ...] = SAME_BOX
     jitter: Jitter = field(default_factory=Jitter)
     params: BootstrapParams = field(default_factory=BootstrapParams)
+    n_views: int = 1
     command: str = ""
     overwrite: bool = False
     resume: bool = False
@@ -82,6 +83,7 @@ class Job:
             "features": _named(self.recipe.channels),
             "pyramid": self.recipe.pyramid.get_params(),
             "classifier": {"name": self.recipe.learner.name, **self.recipe.learner.get_params()},
+            "n_views": self.n_views,
             "jitter": asdict(self.jitter),
             **params,
         }
@@ -150,15 +152,21 @@ class _Writer(Callback):
     def __init__(self, folder: RunFolder, job: Job) -> None:
         self.folder, self.job = folder, job
         self.fingerprint = job.fingerprint()
+        self.records: list[RoundRecord] = []
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
-        lines = [json.dumps(each.to_dict(), allow_nan=False) for each in state.records]
+        earlier = [each for each in self.records if each.view < record.view]
+        self.records = [*earlier, *state.records]
+        lines = [json.dumps(each.to_dict(), allow_nan=False) for each in self.records]
         write_bytes(self.folder.file("rounds.jsonl"), ("\n".join(lines) + "\n").encode())
         if record.round and len(state.mined_scores):
-            sheet = self.folder.file("hard_negatives", f"round_{record.round}.png")
+            view = f"view_{record.view}_" if self.job.n_views > 1 else ""
+            sheet = self.folder.file("hard_negatives", f"{view}round_{record.round}.png")
             write_image(sheet, hard_negative_sheet(state, self.job.negatives))
         assert state.detector is not None  # a round has ended
         state.detector.save(self.folder.file("model.bdet"))
+        if self.job.n_views > 1:  # a checkpoint holds one template
+            return
         # Last, so that whatever a resume finds was finished.
         save_checkpoint(self.folder.file("checkpoint", "state.npz"), state, self.fingerprint)
 
@@ -197,6 +205,7 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         pyramid=job.recipe.pyramid,
         jitter=job.jitter,
         learner=job.recipe.learner,
+        n_views=job.n_views,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
@@ -249,7 +258,7 @@ def _finish(
     provenance = {
         "dataset": job.name,
         "data": {name: data.digest() for name, data in job._data().items()},
-        "n_rounds": len(result.records) - 1,
+        "n_rounds": result.records[-1].round,
         "seed": job.params.seed,
         "n_positives": len(result.positives.features),
         "n_negatives": result.records[-1].n_negatives,
@@ -306,8 +315,8 @@ def _summary(
 def _round_summary(record: RoundRecord) -> dict[str, Any]:
     measured = record.evaluation
     same = (
-        "round", "n_positives", "positives_found", "n_negatives", "n_mined", "n_images_scanned",
-        "n_windows_scanned",
+        "round", "view", "n_positives", "positives_found", "n_negatives", "n_mined",
+        "n_images_scanned", "n_windows_scanned",
         "n_images_capped", "n_over_limit", "n_evicted", "n_refused", "complete", "converged",
         "mined_false_positives_per_image",
     )  # fmt: skip

@@ -17,13 +17,14 @@ from bootstrap_det._validation import check_size
 from bootstrap_det.channels import ACF, HOG, Channels
 from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Crops, Dataset, Picture, Skipped
-from bootstrap_det.detector import Detector, in_color
+from bootstrap_det.detector import Detector, Template, in_color
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe, TrainingState, bootstrap
 from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord, notify
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter, object_features, with_margin
+from bootstrap_det.views import split_views
 from bootstrap_det.windows import Window, check_reach
 
 MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not trained on
@@ -99,6 +100,7 @@ def train(
     pyramid: Pyramid | None = None,
     jitter: Jitter | None = None,
     learner: Learner | None = None,
+    n_views: int = 1,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
@@ -124,6 +126,9 @@ def train(
         Changed copies of the positives; by default one each, and mirror images.
     learner : Learner or None, default=None
         What fits the template; by default :class:`BoostedLearner`.
+    n_views : int, default=1
+        Templates; more than one are trained one after the other on groups of like objects, see
+        :func:`bootstrap_det.views.split_views`, and scanned together.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
     evaluate, callbacks, state
@@ -158,18 +163,36 @@ def train(
         skip_bad=params.skip_bad,
         callbacks=callbacks,
     )
-    state = bootstrap(
-        positives.features,
-        negatives,
-        recipe,
-        objects=positives.objects,
-        params=params,
-        evaluate=evaluate,
-        callbacks=callbacks,
-        state=state,
+    groups = split_views(positives.features, n_views, seed=params.seed)
+    templates: list[Template] = []
+    records: list[RoundRecord] = []
+    for view in range(n_views):
+        chosen = groups == view
+        state = bootstrap(
+            positives.features[chosen],
+            negatives,
+            replace(recipe, view=view),
+            objects=positives.objects[chosen],
+            params=params,
+            evaluate=_with_earlier(evaluate, tuple(templates)),
+            callbacks=callbacks,
+            state=state if n_views == 1 else None,
+        )
+        assert state.detector is not None  # at least round 0 has run
+        templates += state.detector.templates
+        records += state.records
+    assert state is not None  # there is at least one view
+    detector = Detector(templates, channels, pyramid=recipe.pyramid)
+    return TrainingResult(detector, tuple(records), positives, state)
+
+
+def _with_earlier(evaluate: Evaluate | None, earlier: tuple[Template, ...]) -> Evaluate | None:
+    """Return an evaluation of a view's detector together with the views trained before it."""
+    if evaluate is None or not earlier:
+        return evaluate
+    return lambda detector: evaluate(
+        Detector([*earlier, *detector.templates], detector.channels, pyramid=detector.pyramid)
     )
-    assert state.detector is not None  # at least round 0 has run
-    return TrainingResult(state.detector, tuple(state.records), positives, state)
 
 
 def default_window(dataset: Dataset, label: str, channels: Channels) -> Window:

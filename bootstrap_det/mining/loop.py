@@ -93,6 +93,7 @@ class Recipe:
     pyramid: Pyramid
     label: str = "object"
     learner: Learner = field(default_factory=LinearLearner)
+    view: int = 0
 
     @property
     def template_shape(self) -> tuple[int, int, int]:
@@ -213,7 +214,7 @@ def bootstrap(
         with clock.phase("evaluate"):
             evaluation = evaluate(state.detector) if evaluate else {}
         record = RoundRecord.of(
-            index, pool, added, state, (len(positives), found), params,
+            index, recipe.view, pool, added, state, (len(positives), found), params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
         )  # fmt: skip
         state.records.append(record)

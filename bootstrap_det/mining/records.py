@@ -104,6 +104,8 @@ class RoundRecord:
         What the caller's evaluation returned.
     skipped : tuple of dict
         Pictures that could not be read, with the reason.
+    view : int
+        Which of several templates the round trained, 0 for the first.
     """
 
     round: int
@@ -131,11 +133,13 @@ class RoundRecord:
     seconds: dict[str, float]
     evaluation: dict[str, Any]
     skipped: tuple[dict[str, str], ...]
+    view: int = 0
 
     @classmethod
     def of(
         cls,
         index: int,
+        view: int,
         pool: Pool,
         added: Added,
         state: TrainingState,
@@ -160,6 +164,7 @@ class RoundRecord:
         new_loss = _squared_hinge(pool.scores) if index and len(pool) else None
         return cls(
             round=index,
+            view=view,
             n_positives=positives[0],
             positives_found=positives[1],
             n_negatives=len(state.cache),
