@@ -9,22 +9,16 @@ are ignored). Nothing here touches mit-cmu. Prints a Markdown table.
 from __future__ import annotations
 
 import argparse
-import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
+from validation import MIN_SIDE, TO_WIDER, validation_set
 
 from bootstrap_det import BootstrapParams, Dataset, Jitter, Pyramid, evaluate_detector, train
 from bootstrap_det.channels import HOG
-from bootstrap_det.data import Crops, named, read_coco
+from bootstrap_det.data import Crops, named
 from bootstrap_det.training import default_channels
 
-N_PICTURES = 150
-MIN_SIDE = 24
-# From the square of the crops to WIDER FACE's tight boxes; measured on this validation set.
-TO_WIDER = (0.15, 0.0, 0.85, 0.93)
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},
     "without interpolation": {"interpolate": False},
@@ -34,25 +28,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "cells of 3 px": {"cell_size": 3},
     "cells of 6 px": {"cell_size": 6},
 }
-
-
-def validation_set(root: Path) -> Dataset:
-    """Return the validation pictures; hard, blurred, posed and small faces are ignored."""
-    path = root / "faces/wider_train/annotations.json"
-    attributes = {}
-    for entry in json.loads(path.read_text())["annotations"]:
-        hard = any(entry[name] for name in ("blur", "pose", "occlusion", "invalid"))
-        attributes.setdefault(entry["image_id"], []).append(hard)
-    full = read_coco(path)
-    pictures = []
-    for picture in full.pictures:
-        small = (picture.boxes[:, 2:] - picture.boxes[:, :2]).min(axis=1, initial=np.inf) < MIN_SIDE
-        hard = np.array(attributes.get(picture.image_id, []), dtype=bool)
-        judged = replace(picture, ignore=picture.ignore | small | hard)
-        if judged.targets.any():
-            pictures.append(judged)
-    chosen = np.random.default_rng(0).permutation(len(pictures))[:N_PICTURES]
-    return replace(full, pictures=tuple(pictures[index] for index in sorted(chosen)))
 
 
 def main() -> None:

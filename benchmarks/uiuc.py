@@ -18,6 +18,8 @@ representation", PAMI 2004.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,8 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det import Detector, read_image
-from bootstrap_det.data import Crops, Dataset, Picture
+from bootstrap_det import Detector, read_image, write_image
 
 FOLDER = "cars/uiuc"
 WIDTH, HEIGHT = 100, 40
@@ -73,14 +74,24 @@ def read_locations(path: Path) -> list[NDArray[np.int64]]:
     return scenes
 
 
-def training_data(root: Path) -> tuple[Dataset, Dataset]:
-    """Return the 550 car windows as crops, and the 500 others with their mirror images."""
+def train(root: Path, options: Sequence[str], out: Path) -> Detector:
+    """Train on the 550 car windows, the 500 others and the mirror images of these.
+
+    ``options`` are those of ``bootstrap-det train``; ``out`` is the run's folder.
+    """
     images = root / FOLDER / "images"
+    crops, negatives = out / "cars.npz", out / "others"
+    negatives.mkdir(parents=True)
     cars = [read_image(path, color="grey") for path in sorted(images.glob("train_pos_*"))]
-    others = [read_image(path, color="grey") for path in sorted(images.glob("train_neg_*"))]
-    both = [*others, *(np.ascontiguousarray(pixels[:, ::-1]) for pixels in others)]
-    pictures = tuple(Picture(i, f"other {i}", pixels=pixels) for i, pixels in enumerate(both))
-    return Dataset("uiuc", crops=Crops(np.stack(cars), label="car")), Dataset("others", pictures)
+    np.savez(crops, crops=np.stack(cars))
+    for path in sorted(images.glob("train_neg_*")):
+        pixels = read_image(path, color="grey")
+        write_image(negatives / path.name, pixels)
+        write_image(negatives / f"{path.stem}_mirrored.png", np.ascontiguousarray(pixels[:, ::-1]))
+    command = [sys.executable, "-m", "bootstrap_det", "train", "--crops", str(crops)]
+    command += ["--label", "car", "--negatives", str(negatives), "--out", str(out / "run")]
+    subprocess.run([*command, *options], check=True, stderr=subprocess.DEVNULL)
+    return Detector.load(out / "run" / "model.bdet")
 
 
 def as_scanned(detector: Detector, test: str) -> Detector:
@@ -90,14 +101,14 @@ def as_scanned(detector: Detector, test: str) -> Detector:
     return detector.replace(min_object_size=SMALLEST, padding=PADDING)
 
 
-def evaluate(detector: Detector, root: Path, test: str, *, score_floor: float = -1.0) -> Score:
+def evaluate(detector: Detector, root: Path, test: str) -> Score:
     """Return the result of a detector on ``"single-scale"`` or ``"multi-scale"``."""
     truths = read_locations(root / FOLDER / TRUTHS[test])
     scanned = as_scanned(detector, test)
     scores, hits = [np.zeros(0)], [np.zeros(0, dtype=bool)]
     for index, truth in enumerate(truths):
         path = root / FOLDER / "images" / f"{SCENES[test]}_{index:03d}.png"
-        found = scanned.detect(read_image(path, color="grey"), threshold=score_floor)
+        found = scanned.detect(read_image(path, color="grey"), threshold=scanned.lowest_score)
         locations = to_locations(found.boxes)
         if test == "single-scale":
             locations[:, 2] = WIDTH

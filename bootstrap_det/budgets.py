@@ -14,13 +14,13 @@ BUDGETS: dict[str, dict[str, Any]] = {
     "fast": {"rounds": 2, "n_trees": 512, "scales_per_octave": 6},
     "default": {"rounds": 3, "n_trees": 2048, "scales_per_octave": 8},
     "best": {
-        "rounds": 4, "n_trees": 2048, "first_trees": 0, "scales_per_octave": 12,
+        "rounds": 4, "n_trees": 4096, "depth": 3, "scales_per_octave": 12,
         "n_random_negatives": 10000, "n_negatives_per_round": 15000,
     },
 }  # fmt: skip
 
 # What only boosted trees take; a linear classifier has the rest of the preset.
-_OF_TREES = ("n_trees", "first_trees")
+_OF_TREES = ("n_trees", "depth")
 
 
 def with_budget(options: dict[str, Any]) -> dict[str, Any]:

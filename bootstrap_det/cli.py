@@ -152,6 +152,8 @@ _LOOP = _options(
     click.option("--n-trees", type=int, help="boosted: most trees of a round."),
     click.option("--n-trees-first", type=int, help="boosted: trees of round 0; then times 4."),
     click.option("--depth", type=int, help="boosted: depth of a tree, 1 to 5."),
+    click.option("--loss", type=click.Choice(["logistic", "exponential"]),
+                 help="boosted: logistic by default; exponential is AdaBoost's."),
     click.option("--shrinkage", type=float, help="boosted: factor on every leaf."),
     click.option("--first-trees", type=int,
                  help="boosted: trees on plain channels, which scan fast, before normalised ones."),

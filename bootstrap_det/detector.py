@@ -190,11 +190,13 @@ class Detector:
         )
 
     def _warn_below_cascade(self, threshold: float | None) -> None:
-        floors = [t.model.lowest_score for t in self.templates if isinstance(t.model, TreeModel)]
-        if threshold is not None and floors and threshold < max(floors):
+        """Warn when windows of the scores asked for were rejected before they had a score."""
+        if threshold is None or all(isinstance(t.model, LinearModel) for t in self.templates):
+            return
+        if _number(threshold) < self.lowest_score:
             warnings.warn(
-                f"A threshold of {threshold:g} is below {max(floors):g}, the least score that the "
-                "cascade was calibrated to let pass: most windows between the two are rejected "
+                f"A threshold of {threshold:g} is below {self.lowest_score:g}, the least score that "
+                "the cascade was calibrated to let pass: most windows between the two are rejected "
                 "unseen. Train with a larger 'keep' to get them.",
                 UserWarning,
                 stacklevel=3,

@@ -111,3 +111,104 @@ def nms(boxes, scores, threshold, kind="iou"):
         if all(overlap(boxes[i], boxes[k], kind) <= threshold for k in kept):
             kept.append(i)
     return kept
+
+
+def tree_scores(values, features, thresholds, leaves):
+    """Return the running scores of one window after each tree, in units."""
+    n_nodes, score, out = len(features[0]), 0, []
+    for looks_at, below, gives in zip(features, thresholds, leaves, strict=True):
+        node = 0
+        while node < n_nodes:
+            goes_left = int(values[looks_at[node]]) < int(below[node])
+            node = 2 * node + (1 if goes_left else 2)
+        score += int(gives[node - n_nodes])
+        out.append(score)
+    return out
+
+
+def best_split(columns, positive, weights):
+    """Return (loss, feature, threshold) of the best split, by trying every one.
+
+    Of equal losses the first feature and the lowest threshold win.
+    """
+    best = (math.inf, 0, 0)
+    for feature, values in enumerate(columns):
+        for threshold in range(1, 256):
+            left = values < threshold
+            if not left.any() or left.all():
+                continue
+            loss = sum(
+                math.sqrt(weights[side & positive].sum() * weights[side & ~positive].sum())
+                for side in (left, ~left)
+            )
+            if loss < best[0] - 1e-12:
+                best = (loss, feature, threshold)
+    return best
+
+
+def halved(image):
+    """Return means of 2x2 pixels, rounded, halves up."""
+    out = np.zeros((image.shape[0] // 2, image.shape[1] // 2), int)
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = (int(image[2 * y : 2 * y + 2, 2 * x : 2 * x + 2].sum()) + 2) // 4
+    return out
+
+
+def area_mean(image, size):
+    """Return the mean of the picture over the area of each new pixel, not rounded."""
+    for axis in (0, 1):
+        step = image.shape[axis] / size[axis]
+        rows = []
+        for k in range(size[axis]):
+            start, stop = k * step, (k + 1) * step
+            shares = [max(min(stop, i + 1) - max(start, i), 0.0) for i in range(image.shape[axis])]
+            rows.append(np.tensordot(shares, image.astype(float), (0, axis)) / step)
+        image = np.stack(rows, axis=axis)
+    return image
+
+
+def acf_sums(planes, cell_size, n_orientations):
+    """Return block sums of colours, of the gradient magnitude, and of it by orientation.
+
+    ``planes`` is (n_colors, height, width). At the border the differences are one-sided. The
+    magnitude is the longest projection on one of the directions, whose unit vectors are rounded
+    to whole multiples of ``1 / scale``; it is in those units. All longest directions get it.
+    """
+    n_colors, height, width = planes.shape
+    scale = {2: 32, 4: 8}[cell_size]
+    angles = [math.pi * k / n_orientations for k in range(n_orientations)]
+    directions = [(round(scale * math.cos(a)), round(scale * math.sin(a))) for a in angles]
+    rows, columns = height // cell_size, width // cell_size
+    out = np.zeros((n_colors + 1 + n_orientations, rows, columns), int)
+    values = planes.astype(int)
+    for y in range(rows * cell_size):
+        for x in range(columns * cell_size):
+            at = (slice(None), y // cell_size, x // cell_size)
+            gradients = [
+                (
+                    p[y, min(x + 1, width - 1)] - p[y, max(x - 1, 0)],
+                    p[min(y + 1, height - 1), x] - p[max(y - 1, 0), x],
+                )
+                for p in values
+            ]
+            gx, gy = max(gradients, key=lambda g: g[0] ** 2 + g[1] ** 2)
+            lengths = [abs(gx * c + gy * s) for c, s in directions]
+            votes = [length if length == max(lengths) else 0 for length in lengths]
+            out[at] += np.array([*values[:, y, x], max(lengths), *votes])
+    return out
+
+
+def seen_by_window(window, n_colors, noise):
+    """Return a window's channels (n_channels, rows, columns) as it sees them, not rounded.
+
+    Colours: 128 and 40 grey levels a deviation. Gradients, which are 14 times the root of a
+    magnitude: 96 times the share of the mean.
+    """
+    out = window.astype(float)
+    mean_root = out[n_colors].mean()
+    for channel in range(n_colors):
+        deviation = out[channel].std() + 2 * noise
+        out[channel] = 128 + 40 * (out[channel] - out[channel].mean()) / deviation
+    out[n_colors:] *= 96 / (mean_root + 7 * math.sqrt(noise))
+    return np.clip(out, 0, 255)

@@ -19,7 +19,8 @@ from bootstrap_det.cli import main
 SIDE = 28  # of a cross, pixels
 FAST = [
     "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--rounds", "2",
-    "--n-trees", "48", "--n-trees-first", "3", "--depth", "1", "--holdout", "0.4", "--n-copies", "4",
+    "--n-trees", "48", "--n-trees-first", "3", "--depth", "1", "--holdout", "0.4",
+    "--n-copies", "4",
 ]  # fmt: skip
 LINEAR = [
     "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--rounds", "1",

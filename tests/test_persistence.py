@@ -14,7 +14,7 @@ from numpy.lib import format as npy
 
 from bootstrap_det._files import atomic_write, write_json
 from bootstrap_det.channels import HOG
-from bootstrap_det.classifiers import LinearModel
+from bootstrap_det.classifiers import LinearModel, TreeModel
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ModelFormatError
 from bootstrap_det.persistence import MODEL_FORMAT_VERSION, check_format, read_arrays, write_arrays
@@ -34,7 +34,15 @@ def small_detector():
     rng = np.random.default_rng(440)
     models = [LinearModel(rng.normal(size=(16, 2, width)), 0.1) for width in (2, 3)]
     windows = [Window((12, 12)), Window((12, 16), (1, 2, 14, 10))]
-    templates = [Template(*parts) for parts in zip(windows, models, ("one", "ä"), strict=True)]
+    features, leaves = rng.integers(0, 64, (5, 3)), rng.integers(-9, 10, (5, 4))
+    models.append(
+        TreeModel(
+            features, features + 9, leaves, 0.25, (16, 2, 2), np.full(5, -12), value_scale=300
+        )
+    )
+    windows.append(Window((12, 12)))
+    labels = ("one", "ä", "three")
+    templates = [Template(*parts) for parts in zip(windows, models, labels, strict=True)]
     pyramid = Pyramid(scales_per_octave=3, min_object_size=10)
     return Detector(templates, channels, pyramid=pyramid, provenance={"seed": 1})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,10 +13,14 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bootstrap_det._kernels import boosting as _kernels
-from bootstrap_det._validation import check_float, check_int
-from bootstrap_det.classifiers.trees import MAX_DEPTH, TreeModel
+from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 
+LOSSES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
+    "exponential": np.exp,
+    "logistic": lambda wrong: 1.0 / (1.0 + np.exp(-2.0 * wrong)),
+}  # weight of a sample by how far it is on the wrong side
 TAIL = 0.002  # share of values at either end that share the outermost bins
 
 
@@ -31,6 +36,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Trees.
     depth : int, default=2
         Tests from the root to a leaf, 1 to 5.
+    loss : {"exponential", "logistic"}, default="exponential"
+        How weight grows with the error: without limit, as in AdaBoost, or up to 1, as in
+        logistic regression, so that mislabelled samples do not take over.
     shrinkage : float, default=0.5
         Factor on every leaf; smaller values need more trees and generalise better.
     feature_share : float, default=0.0625
@@ -38,7 +46,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     first_features : int or None, default=None
         The first ``n_first_trees`` may choose among this many first features only: those that a
         scan has at hand for all windows at once. By default among all.
-    n_first_trees : int, default=64
+    n_first_trees : int, default=128
         How many trees that holds for.
     trim : float, default=0.01
         Share of the weight that may be left out when splits are sought: samples of least weight
@@ -62,8 +70,9 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     ----------
     R. Schapire and Y. Singer, "Improved Boosting Algorithms Using Confidence-rated Predictions",
     Machine Learning 1999. J. Friedman, T. Hastie and R. Tibshirani, "Additive Logistic
-    Regression", Annals of Statistics 2000. P. Dollar et al., "Quickly Boosting Decision Trees",
-    ICML 2013, and "Fast Feature Pyramids for Object Detection", PAMI 2014.
+    Regression", Annals of Statistics 2000. M. Collins, R. Schapire and Y. Singer, "Logistic
+    Regression, AdaBoost and Bregman Distances", Machine Learning 2002. P. Dollar et al.,
+    "Quickly Boosting Decision Trees", ICML 2013, and "Fast Feature Pyramids for Object Detection", PAMI 2014.
     """
 
     def __init__(
@@ -71,16 +80,18 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         *,
         n_trees: int = 512,
         depth: int = 2,
+        loss: str = "exponential",
         shrinkage: float = 0.5,
         feature_share: float = 1 / 16,
         first_features: int | None = None,
-        n_first_trees: int = 64,
+        n_first_trees: int = FIRST_TREES,
         trim: float = 0.01,
         n_threads: int = 1,
         random_state: Any = 0,
     ) -> None:
         self.n_trees = n_trees
         self.depth = depth
+        self.loss = loss
         self.shrinkage = shrinkage
         self.feature_share = feature_share
         self.first_features = first_features
@@ -161,6 +172,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         name = type(self).__name__
         check_int(self.n_trees, "n_trees", name, low=1, high=100_000)
         check_int(self.depth, "depth", name, low=1, high=MAX_DEPTH)
+        check_choice(self.loss, "loss", name, LOSSES)
         check_float(self.shrinkage, "shrinkage", name, low=1e-3, high=1.0)
         check_float(self.feature_share, "feature_share", name, low=1e-6, high=1.0)
         if self.first_features is not None:
@@ -171,7 +183,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _quantise(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
         if self.offsets_ is None or self.factors_ is None:
-            return np.asarray(X, dtype=np.uint8)
+            return X if X.dtype == np.uint8 else np.clip(X, 0, 255).astype(np.uint8)
         scaled = np.floor((X.astype(np.float64) - self.offsets_) * self.factors_)
         return np.clip(scaled, 0, 255).astype(np.uint8)
 
@@ -231,7 +243,7 @@ def _boost(
     smoothing = 1.0 / len(weights)
     with ThreadPoolExecutor(parameters.n_threads) as pool:
         for tree in range(parameters.n_trees):
-            current = weights * np.exp(sign * running)
+            current = weights * LOSSES[parameters.loss](sign * running)
             current /= current.sum()
             features, thresholds, leaf_of = _grow(
                 columns[: parameters.n_choices(tree, len(columns))], positive, current,

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det._validation import check_float, check_int
-from bootstrap_det.classifiers.boosting import BoostedTrees
+from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.classifiers.boosting import LOSSES, BoostedTrees
 from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
@@ -150,6 +150,8 @@ class BoostedLearner:
         since early rounds only have to find the next negatives.
     depth : int, default=2
         Tests from the root to a leaf, 1 to 5.
+    loss : {"logistic", "exponential"}, default="logistic"
+        How the weight of a sample grows with its error, see :class:`BoostedTrees`.
     shrinkage : float, default=0.5
         Factor on every leaf.
     feature_share : float, default=0.0625
@@ -161,6 +163,9 @@ class BoostedLearner:
         are not normalised by the window.
     keep : float, default=0.975
         Share of the held-out objects that the cascade must not reject.
+    mining_keep : float, default=0.995
+        The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
+        lets more negatives through to be mined.
     holdout : float, default=0.1
         Share of the objects that no tree is fitted on; the cascade is calibrated on them.
     """
@@ -168,10 +173,12 @@ class BoostedLearner:
     n_trees: int = 2048
     n_trees_first: int = 32
     depth: int = 2
+    loss: str = "logistic"
     shrinkage: float = 0.5
     feature_share: float = 1 / 16
     first_trees: int = FIRST_TREES
     keep: float = 0.975
+    mining_keep: float = 0.995
     holdout: float = 0.1
     name = "boosted"
     margin = np.inf
@@ -182,9 +189,11 @@ class BoostedLearner:
         check_int(self.n_trees_first, "n_trees_first", who, low=1, high=100_000)
         check_int(self.depth, "depth", who, low=1, high=MAX_DEPTH)
         check_int(self.first_trees, "first_trees", who, low=0)
+        check_choice(self.loss, "loss", who, LOSSES)
         check_float(self.shrinkage, "shrinkage", who, low=1e-3, high=1.0)
         check_float(self.feature_share, "feature_share", who, low=1e-6, high=1.0)
         check_float(self.keep, "keep", who, low=0.5, high=1.0)
+        check_float(self.mining_keep, "mining_keep", who, low=0.5, high=1.0)
         check_float(self.holdout, "holdout", who, low=1e-3, high=0.5)
 
     def get_params(self) -> dict[str, Any]:
@@ -217,7 +226,7 @@ class BoostedLearner:
         scale = _value_scale(features)
         n_trees = self._n_trees(round_index)
         estimator = BoostedTrees(
-            n_trees=n_trees, depth=self.depth, shrinkage=self.shrinkage,
+            n_trees=n_trees, depth=self.depth, loss=self.loss, shrinkage=self.shrinkage,
             feature_share=self.feature_share, first_features=samples.n_plain,
             n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed + round_index,
         )  # fmt: skip
@@ -227,7 +236,8 @@ class BoostedLearner:
             trees.features, trees.thresholds, trees.leaves, trees.unit, samples.shape,
             value_scale=scale,
         )  # fmt: skip
-        model = calibrate_cascade(model, samples.positives[held_out], keep=self.keep)
+        keep = self.keep if self.is_grown(round_index) else max(self.keep, self.mining_keep)
+        model = calibrate_cascade(model, samples.positives[held_out], keep=keep)
         return model, {"n_trees": n_trees}
 
     def mining_threshold(self, model: TreeModel) -> float:

@@ -75,6 +75,11 @@ class TreeModel:
             ("rejection", rejection, np.int32),
         ):
             array = np.array(values, dtype=dtype, order="C")
+            if np.any(np.asarray(values) != array):
+                raise ParameterError(
+                    f"The '{name}' of TreeModel must fit into {np.dtype(dtype).name}. Got values "
+                    f"from {np.min(values)} to {np.max(values)} instead."
+                )
             array.flags.writeable = False
             object.__setattr__(self, name, array)
         object.__setattr__(self, "unit", float(self.unit))
@@ -251,7 +256,7 @@ class TreeModel:
         by_channel = np.array([plain] * len(kinds) + [*kinds], np.uint8)
         of_node = by_channel[channel]
         bound = np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
-        fits = (bound <= 32767) & (of_node == plain).all(axis=1)
+        fits = (bound < 32767) & (of_node == plain).all(axis=1)
         n_first = int(np.argmin(fits)) if not fits.all() else len(fits)
         return of_node, min(n_first, FIRST_TREES)
 
