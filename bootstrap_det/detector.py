@@ -195,9 +195,9 @@ class Detector:
             return
         if _number(threshold) < self.lowest_score:
             warnings.warn(
-                f"A threshold of {threshold:g} is below {self.lowest_score:g}, the least score that "
-                "the cascade was calibrated to let pass: most windows between the two are rejected "
-                "unseen. Train with a larger 'keep' to get them.",
+                f"A threshold of {threshold:g} is below {self.lowest_score:g}, the least score "
+                "that the cascade was calibrated to let pass: most windows between the two are "
+                "rejected unseen. Train with a larger 'keep' to get them.",
                 UserWarning,
                 stacklevel=3,
             )

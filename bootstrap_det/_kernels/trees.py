@@ -269,10 +269,11 @@ def score_rows(
     out[first_row:last_row] = -np.inf
     all_scores, all_alive = np.empty(STRETCH, np.int16), np.empty(STRETCH, np.uint8)
     reached = np.empty((n_nodes, STRETCH), np.int16)
-    capacity = 4 * STRETCH
+    capacity = 2 * STRETCH
     survivors, sums = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
-    gains = np.full((n_kinds + 1, capacity), 256, np.int32)
-    shifts = np.zeros((n_kinds + 1, capacity), np.int32)
+    gains = np.empty((n_kinds + 1, capacity), np.int32)
+    shifts = np.empty((n_kinds + 1, capacity), np.int32)
+    gains[n_kinds], shifts[n_kinds] = 256, 0
     last = (last_row - 1) * width + n_columns
     start, n_alive = first_row * width, 0
     while start < last:

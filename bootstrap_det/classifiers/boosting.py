@@ -46,7 +46,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     first_features : int or None, default=None
         The first ``n_first_trees`` may choose among this many first features only: those that a
         scan has at hand for all windows at once. By default among all.
-    n_first_trees : int, default=128
+    n_first_trees : int, default=96
         How many trees that holds for.
     trim : float, default=0.01
         Share of the weight that may be left out when splits are sought: samples of least weight
@@ -72,7 +72,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Machine Learning 1999. J. Friedman, T. Hastie and R. Tibshirani, "Additive Logistic
     Regression", Annals of Statistics 2000. M. Collins, R. Schapire and Y. Singer, "Logistic
     Regression, AdaBoost and Bregman Distances", Machine Learning 2002. P. Dollar et al.,
-    "Quickly Boosting Decision Trees", ICML 2013, and "Fast Feature Pyramids for Object Detection", PAMI 2014.
+    "Quickly Boosting Decision Trees", ICML 2013, and "Fast Feature Pyramids for Object Detection",
+    PAMI 2014.
     """
 
     def __init__(

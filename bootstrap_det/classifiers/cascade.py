@@ -23,7 +23,7 @@ def calibrate_cascade(
 
     The objects that may be lost are chosen so that they buy the most. Half of them are those of
     the lowest final scores, which a detector would hardly report. The other half is spent over the
-    first 128 trees, which all windows go through: at each tree, the threshold is as high as the
+    first 96 trees, which all windows go through: at each tree, the threshold is as high as the
     losses allowed so far permit. After that, every threshold is the least running score of the
     objects that are kept.
 

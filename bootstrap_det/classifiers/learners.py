@@ -156,7 +156,7 @@ class BoostedLearner:
         Factor on every leaf.
     feature_share : float, default=0.0625
         Share of the features that each node may choose from.
-    first_trees : int, default=128
+    first_trees : int, default=96
         How many trees see the channels as they are, which a scan can run over all windows at
         once, before trees may also look at values normalised by the window. With 0, every tree
         may: slightly more accurate, several times as slow to scan. Without effect where channels

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 5
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
-FIRST_TREES = 128  # whose sums must fit into 16 bits: the vectorised part of a scan
+FIRST_TREES = 96  # whose sums must fit into 16 bits: the vectorised part of a scan
 
 
 @dataclass(frozen=True, eq=False)
