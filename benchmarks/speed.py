@@ -30,6 +30,7 @@ from skimage import data
 from threadpoolctl import threadpool_limits
 
 from bootstrap_det import Detector, read_image, write_image
+from bootstrap_det.profiling import profile
 
 SIZES = ((480, 640), (1080, 1920))  # height, width
 SMALLEST = (80, 40, 24)
@@ -205,11 +206,9 @@ def stages(detectors: dict[str, Detector], pictures: list[Image]) -> list[report
     rows: list[list[object]] = []
     names: list[str] = []
     for name, detector in detectors.items():
-        if not hasattr(detector, "profile"):
-            continue
         for image in pictures:
             for smallest in SMALLEST:
-                facts = detector.replace(min_object_size=smallest).profile(image)
+                facts = profile(detector.replace(min_object_size=smallest), image)
                 total = sum(facts["seconds"].values())
                 names = list(facts["seconds"])
                 shares = [f"{part / total:.0%}" for part in facts["seconds"].values()]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -32,7 +33,8 @@ from bootstrap_det.persistence import (
     read_arrays,
     write_arrays,
 )
-from bootstrap_det.pyramid import LevelPlan, Pyramid
+from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
+from bootstrap_det.resample import Octaves
 from bootstrap_det.windows import Window, window_positions, windows_to_boxes
 
 SUPPRESSIONS = ("nms", "vote")
@@ -142,7 +144,7 @@ class Detector:
         image_id : int or None, default=None
             Copied into the result.
         n_threads : int, default=1
-            Threads over rows of windows; they do not change the result.
+            Threads over levels; they do not change the result.
 
         Returns
         -------
@@ -310,25 +312,40 @@ class Detector:
     ) -> Iterator[ScoredLevel]:
         """Yield the score map of each template over each level, largest level first.
 
-        Memory holds one level at a time.
+        Memory holds the channels of one level for each thread.
         """
         n_threads = check_int(n_threads, "n_threads", "Detector", low=1, high=1024)
         pixels = self.prepare(image)
-        levels = self.pyramid.iter_levels(pixels, self.plan(pixels.shape[:2]), self.channels)
-        for plan, values in levels:
+        plans = self.plan(pixels.shape[:2])
+        if n_threads == 1:
+            yield from self._scored(pixels, plans)
+            return
+        # A level is a thread's work from the resampling on; threads over rows of one level would
+        # wait for each other dozens of times. The halves are made first: all levels share them.
+        octaves = Octaves(pixels)
+        octaves.make_halves(min((plan.size for plan in plans), default=pixels.shape[:2]))
+        with ThreadPoolExecutor(n_threads) as pool:
+            jobs = [
+                pool.submit(list, self._scored(octaves, group))
+                for group in independent_levels(plans)
+            ]
+            for job in jobs:
+                yield from job.result()
+
+    def _scored(
+        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan]
+    ) -> Iterator[ScoredLevel]:
+        for plan, values in self.pyramid.iter_levels(image, plans, self.channels):
             for index, template in enumerate(self.templates):
                 covered = self.pyramid.covers(template.window.object_size[0] / plan.nominal_scale)
                 if covered and window_positions(plan, template.window, self.channels)[0]:
-                    yield ScoredLevel(plan, index, self._score(template, values, n_threads))
+                    yield ScoredLevel(plan, index, self._score(template, values))
 
-    def _score(
-        self, template: Template, values: NDArray[Any], n_threads: int
-    ) -> NDArray[np.float32]:
+    def _score(self, template: Template, values: NDArray[Any]) -> NDArray[np.float32]:
         if isinstance(template.model, LinearModel):
-            planes = np.asarray(values, dtype=np.float32)
-            return template.model.score_level(planes, n_threads=n_threads)
+            return template.model.score_level(np.asarray(values, dtype=np.float32))
         statistics = self.channels.window_statistics(values)
-        return template.model.score_level(values, statistics=statistics, n_threads=n_threads)
+        return template.model.score_level(values, statistics=statistics)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""

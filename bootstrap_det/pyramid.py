@@ -186,7 +186,7 @@ class Pyramid:
         )
 
     def iter_levels(
-        self, image: NDArray[Any], plans: Sequence[LevelPlan], channels: Channels
+        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan], channels: Channels
     ) -> Iterator[tuple[LevelPlan, NDArray[Any]]]:
         """Yield each of the planned levels of a picture with its channels.
 
@@ -197,7 +197,7 @@ class Pyramid:
         ParameterError
             When there are exponents, but not one for each channel.
         """
-        octaves = Octaves(image)
+        octaves = image if isinstance(image, Octaves) else Octaves(image)
         if self.exponents is not None and len(self.exponents) != channels.n_channels:
             raise ParameterError(
                 f"The 'exponents' parameter of Pyramid must have one entry for each of the "
@@ -210,7 +210,7 @@ class Pyramid:
                 base = (plan, values)
             else:
                 if base is None or base[0].index != plan.base:
-                    exact = self._base_of(plan, image.shape[:2])
+                    exact = self._base_of(plan, octaves.image.shape[:2])
                     base = (exact, channels.compute(make_level(octaves, exact)))
                 values = _approximated(*base, plan, channels, self.exponents)
             yield plan, values
@@ -219,6 +219,17 @@ class Pyramid:
         assert plan.base is not None  # the caller checks
         factor = plan.nominal_scale * 2.0 ** ((plan.index - plan.base) / self.scales_per_octave)
         return self._level(plan.base, (size[0], size[1]), factor, plan.cell_size)
+
+
+def independent_levels(plans: Sequence[LevelPlan]) -> list[list[LevelPlan]]:
+    """Return the levels in groups that need nothing of each other, in their order.
+
+    An exact level is a group with those that are approximated from it.
+    """
+    groups: dict[int, list[LevelPlan]] = {}
+    for plan in plans:
+        groups.setdefault(plan.index if plan.base is None else plan.base, []).append(plan)
+    return list(groups.values())
 
 
 def make_level(image: NDArray[Any] | Octaves, plan: LevelPlan) -> NDArray[Any]:

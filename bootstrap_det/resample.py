@@ -42,10 +42,23 @@ class Octaves:
         if self.image.dtype != np.uint8 or not shrinks:
             how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
             return np.asarray(cv2.resize(self.image, size[::-1], interpolation=how))
-        octave = 0
-        while height >> (octave + 1) >= size[0] and width >> (octave + 1) >= size[1]:
-            octave += 1
+        octave = self._octave_above(size)
         return _shrunk(self._half(octave), size, (height / 2**octave, width / 2**octave))
+
+    def make_halves(self, smallest: tuple[int, int]) -> None:
+        """Make all halves that a picture of this size needs, so that threads may share them."""
+        if self.image.dtype == np.uint8:
+            self._half(self._octave_above(smallest))
+
+    def _octave_above(self, size: tuple[int, int]) -> int:
+        """Return how often the picture can be halved without falling below ``size``."""
+        height, width = self.image.shape[:2]
+        octave = 0
+        while (
+            height >> (octave + 1) >= size[0] and width >> (octave + 1) >= size[1] and octave < 30
+        ):
+            octave += 1
+        return octave
 
     def _half(self, octave: int) -> NDArray[np.uint8]:
         while len(self._halves) <= octave:
