@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from skimage import data
 from threadpoolctl import threadpool_limits
 
-from bootstrap_det import HOG
+from bootstrap_det import ACF, HOG
 from bootstrap_det import boxes as box_ops
-from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers import LinearModel, TreeModel
+from bootstrap_det.resample import Octaves
 
 Call = Callable[[], object]
 SIZE = (640, 480)  # width, height
@@ -36,7 +37,7 @@ def small_cells() -> HOG:
     return HOG(cell_size=4, n_orientations=12, signed=True, interpolate=True, epsilon=2.0)
 
 
-def hog(channels: HOG) -> Call:
+def features(channels: HOG | ACF) -> Call:
     """Return the channels of a picture."""
     image = picture()
     return lambda: channels.compute(image)
@@ -50,6 +51,24 @@ def linear_scores() -> Call:
     weights = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     model = LinearModel(weights, 0.0)
     return lambda: model.score_level(level)
+
+
+def tree_scores() -> Call:
+    """Return the scores of all windows of a level, from trees that reject nobody."""
+    channels = ACF(normalise="none")
+    level = channels.compute(picture())
+    shape = (channels.n_channels, *channels.grid_shape(WINDOW))
+    rng = np.random.default_rng(0)
+    nodes = rng.integers(0, np.prod(shape), (64, 3))
+    leaves = rng.normal(scale=0.2, size=(64, 4))
+    model = TreeModel.from_floats(nodes, rng.integers(1, 255, nodes.shape), leaves, shape)
+    return lambda: model.score_level(level)
+
+
+def smaller() -> Call:
+    """Return a picture at a size between two octaves."""
+    image = picture()
+    return lambda: Octaves(image).resized((350, 467))
 
 
 def many_boxes() -> NDArray[np.float64]:
@@ -74,9 +93,13 @@ def overlaps() -> Call:
 
 
 WORK: dict[str, Callable[[], Call]] = {
-    "hog, cells of 8 px": lambda: hog(HOG()),
-    "hog, cells of 4 px, interpolated": lambda: hog(small_cells()),
+    "hog, cells of 8 px": lambda: features(HOG()),
+    "hog, cells of 4 px, interpolated": lambda: features(small_cells()),
+    "acf, as it is": lambda: features(ACF(normalise="none")),
+    "acf, for windows to normalise": lambda: features(ACF()),
     "linear scores": linear_scores,
+    "64 trees for all windows": tree_scores,
+    "resampling by area": smaller,
     "nms, iou": lambda: suppression("iou"),
     "nms, min": lambda: suppression("min"),
     "overlap matrix": overlaps,
