@@ -344,8 +344,7 @@ class Detector:
     def _score(self, template: Template, values: NDArray[Any]) -> NDArray[np.float32]:
         if isinstance(template.model, LinearModel):
             return template.model.score_level(np.asarray(values, dtype=np.float32))
-        statistics = self.channels.window_statistics(values)
-        return template.model.score_level(values, statistics=statistics)
+        return template.model.score_level(values, normalisation=self.channels.normalisation)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""

@@ -28,10 +28,10 @@ def profile(detector: Detector, image: NDArray[Any]) -> dict[str, Any]:
     -------
     dict
         ``"windows"``, ``"trees_per_window"`` (0 for linear templates), and ``"seconds"`` of
-        ``"resample"``, ``"channels"``, ``"statistics"`` and ``"score"``.
+        ``"resample"``, ``"channels"`` and ``"score"``.
     """
     pixels = detector.prepare(image)
-    seconds = dict.fromkeys(("resample", "channels", "statistics", "score"), 0.0)
+    seconds = dict.fromkeys(("resample", "channels", "score"), 0.0)
     work, n_windows = np.zeros(2, np.int64), 0
     octaves = Octaves(pixels)
     clock = _Clock(seconds)
@@ -41,13 +41,13 @@ def profile(detector: Detector, image: NDArray[Any]) -> dict[str, Any]:
         clock.stop("resample")
         values = detector.channels.compute(level)
         clock.stop("channels")
-        statistics = detector.channels.window_statistics(values)
-        clock.stop("statistics")
         for template in detector.templates:
             if isinstance(template.model, LinearModel):
                 scores = template.model.score_level(np.asarray(values, np.float32))
             else:
-                scores = template.model.score_level(values, statistics=statistics, work=work)
+                scores = template.model.score_level(
+                    values, normalisation=detector.channels.normalisation, work=work
+                )
             n_windows += scores.size
         clock.stop("score")
     return {

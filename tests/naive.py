@@ -199,16 +199,21 @@ def acf_sums(planes, cell_size, n_orientations):
     return out
 
 
+def tangent_root(total):
+    """Return the least tangent of ``sqrt(1.5 * total)`` of slopes 1/8 to 1/256, and of ``total``."""
+    return min(total, *(total / 2**k + 3 * 2 ** (k - 3) for k in range(3, 9)))
+
+
 def seen_by_window(window, n_colors, noise):
     """Return a window's channels (n_channels, rows, columns) as it sees them, not rounded.
 
-    Colours: 128 and 40 grey levels a deviation. Gradients, which are 14 times the root of a
-    magnitude: 96 times the share of the mean.
+    Colours: 128 and 40 grey levels a deviation. Gradients, which are about 13.9 times the root of
+    a magnitude: 96 times the share of the mean.
     """
     out = window.astype(float)
     mean_root = out[n_colors].mean()
     for channel in range(n_colors):
         deviation = out[channel].std() + 2 * noise
         out[channel] = 128 + 40 * (out[channel] - out[channel].mean()) / deviation
-    out[n_colors:] *= 96 / (mean_root + 7 * math.sqrt(noise))
+    out[n_colors:] *= 96 / (mean_root + math.sqrt(192 * noise) / 2)
     return np.clip(out, 0, 255)

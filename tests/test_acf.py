@@ -26,8 +26,10 @@ def expected(planes, acf):
     n_colors, unit = len(planes), {2: 32, 4: 8}[acf.cell_size] * area
     sums = naive.acf_sums(planes, acf.cell_size, acf.n_orientations).astype(float)
     sums[:n_colors] /= area
-    magnitudes = sums[n_colors:] / unit
-    sums[n_colors:] = 4 * magnitudes if acf.normalise == "none" else 14 * np.sqrt(magnitudes)
+    if acf.normalise == "none":
+        sums[n_colors:] *= 4 / unit
+    else:
+        sums[n_colors:] = np.vectorize(naive.tangent_root)(sums[n_colors:])
     return np.clip(sums, 0, 255)
 
 
@@ -57,6 +59,17 @@ def test_channels_of_any_size(seed, height, width, cell_size):
     got = acf.compute(image)
     assert got.shape[1:] == acf.grid_shape((height, width))
     check_channels(got, expected(image[None], acf))
+
+
+def test_rooted_magnitude_is_close_to_the_root(rng):
+    image = picture(rng, (200, 200)) // 8  # no sum is clipped
+    image[:100] //= 5
+    means = ACF(normalise="none").compute(image)[1] / 4  # of the magnitude, rounded down
+    got = ACF(normalise="window").compute(image)[1].astype(float)
+    assert np.ptp(got) > 50
+    least, most = (np.sqrt(192 * m) for m in (means, means + 0.25))
+    assert (got >= least - 1)[got >= 6].all()
+    assert (got <= 1.07 * most)[got >= 6].all()
 
 
 @pytest.mark.parametrize("cell_size", [2, 4])
@@ -167,7 +180,7 @@ def test_window_features_without_normalisation_are_the_levels(rng, normalise):
     acf = ACF(normalise=normalise)
     values = acf.compute(picture(rng))
     at = np.array([1, 4]), np.array([0, 3])
-    assert acf.window_statistics(values) is None
+    assert acf.normalisation is None
     assert acf.n_window_channels == acf.n_channels == 8
     np.testing.assert_array_equal(
         acf.window_features(values, (3, 4), *at), gather_windows(values, (3, 4), *at)

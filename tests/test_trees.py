@@ -46,7 +46,7 @@ def random_level(rng, channels, size):
 def check_level(model, channels, level, n_threads=1):
     """Compare the scores of a level with those of the windows' feature vectors, bit for bit."""
     scores = model.score_level(
-        level, statistics=channels.window_statistics(level), n_threads=n_threads
+        level, normalisation=channels.normalisation, n_threads=n_threads
     )
     extent = (level.shape[1] - model.shape[0] + 1, level.shape[2] - model.shape[1] + 1)
     rows, columns = np.indices(extent).reshape(2, -1)
@@ -122,9 +122,9 @@ def test_score_level_of_many_trees(rng, n_plain):
 @pytest.mark.parametrize("n_threads", [2, 3, 50])
 def test_score_level_same_bits_for_any_number_of_threads(rng, n_threads):
     model, level = random_model(rng, SEEN, (4, 4)), random_level(rng, SEEN, (31, 200))
-    statistics = SEEN.window_statistics(level)
-    one = model.score_level(level, statistics=statistics)
-    more = model.score_level(level, statistics=statistics, n_threads=n_threads)
+    normalisation = SEEN.normalisation
+    one = model.score_level(level, normalisation=normalisation)
+    more = model.score_level(level, normalisation=normalisation, n_threads=n_threads)
     np.testing.assert_array_equal(one, more)
 
 
@@ -135,7 +135,7 @@ def test_score_level_large_leaves_do_not_overflow(rng, channels):
         model = random_trees(rng, (channels.n_window_channels, 3, 4), n_trees=40)
         leaves = np.full_like(model.leaves, largest)
         model = TreeModel(model.features, model.thresholds, leaves, 1.0, model.window_shape)
-        scores = model.score_level(level, statistics=channels.window_statistics(level))
+        scores = model.score_level(level, normalisation=channels.normalisation)
         assert (scores == 40.0 * largest).all()
         check_level(model.with_rejection(np.arange(1, 41) * largest), channels, level)
         nothing = model.with_rejection(np.arange(1, 41) * largest + 1)
@@ -179,7 +179,7 @@ def test_score_level_counts_its_work(rng):
     counts = []
     for cascade in (False, True):
         model, work = random_model(rng, SEEN, (4, 3), cascade=cascade), np.zeros(2, np.int64)
-        model.score_level(level, statistics=SEEN.window_statistics(level), work=work)
+        model.score_level(level, normalisation=SEEN.normalisation, work=work)
         counts.append(work.sum())
     assert counts[0] >= 37 * 48 * 20
     assert 0 < counts[1] < counts[0]

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+# The unit of a block's sum of magnitudes is 1/128 of a grey level in the mean, see ACF.
+ROOT_GAIN = np.sqrt(1.5 * 128)  # of a mean magnitude's root: 339 becomes 255
+MEAN_SHIFT = np.uint16(5)  # from 128 to 4
+
 
 @njit(cache=True, nogil=True)
 def _row_gradient(plane, row, gradient_x, gradient_y):
@@ -53,71 +57,107 @@ def _add_projections(gradient_x, gradient_y, cosines, sines, projections, longes
 
 
 @njit(cache=True, nogil=True)
+def _add_row(planes, y, cosines, sines, gradients, projections, longest, sums):
+    """Add colours, magnitude and magnitude by orientation of picture row ``y`` to ``sums``.
+
+    The magnitude is the longest projection of the gradient on one of the directions, which needs
+    no square root; a gradient half-way between two directions counts for both, so mirror images
+    have mirrored channels. ``gradients`` int16 (4, n) is scratch.
+    """
+    n_colors, n = planes.shape[0], sums.shape[1]
+    gradient_x, gradient_y, other_x, other_y = gradients
+    _row_gradient(planes[0], y, gradient_x, gradient_y)
+    for color in range(1, n_colors):
+        _row_gradient(planes[color], y, other_x, other_y)
+        _take_stronger(other_x, other_y, gradient_x, gradient_y)
+    for color in range(n_colors):
+        values, total = planes[color, y], sums[color]
+        for x in range(n):
+            total[x] += values[x]
+    _add_projections(gradient_x, gradient_y, cosines, sines, projections, longest, sums[n_colors:])
+
+
+@njit(cache=True, nogil=True)
+def _sum_blocks(values, block, out):
+    """Fill ``out`` with sums of ``block`` neighbours."""
+    if block == 2:  # by name: the compiler makes vectors of it
+        for x in range(len(out)):
+            out[x] = values[2 * x] + values[2 * x + 1]
+    else:
+        for x in range(len(out)):
+            out[x] = 0
+            for j in range(block):
+                out[x] += values[x * block + j]
+
+
+@njit(cache=True, nogil=True)
 def aggregate(planes, cosines, sines, block, out):
     """Fill block sums of colours, gradient magnitude and magnitude by orientation.
 
     ``planes`` (n_colors, height, width) uint8; ``cosines`` and ``sines`` int16 (n_orientations,)
     of the directions, scaled so that a block's sum fits into 16 bits; ``out`` uint16
-    (n_colors + 1 + n_orientations, height // block, width // block). The magnitude is the longest
-    projection of the gradient on one of the directions, which needs no square root; a gradient
-    half-way between two directions counts for both, so mirror images have mirrored channels.
+    (n_colors + 1 + n_orientations, height // block, width // block).
     """
-    n_colors = planes.shape[0]
-    rows, columns = out.shape[1], out.shape[2]
-    n = columns * block
+    n = out.shape[2] * block
     sums = np.empty((out.shape[0], n), np.uint16)
-    gradient_x, gradient_y = np.empty(n, np.int16), np.empty(n, np.int16)
-    other_x, other_y = np.empty(n, np.int16), np.empty(n, np.int16)
+    gradients = np.empty((4, n), np.int16)
     projections, longest = np.empty((len(cosines), n), np.int16), np.empty(n, np.int16)
-    for row in range(rows):
+    for row in range(out.shape[1]):
         sums[:] = 0
         for y in range(row * block, (row + 1) * block):
-            _row_gradient(planes[0], y, gradient_x, gradient_y)
-            for color in range(1, n_colors):
-                _row_gradient(planes[color], y, other_x, other_y)
-                _take_stronger(other_x, other_y, gradient_x, gradient_y)
-            for color in range(n_colors):
-                values, total = planes[color, y], sums[color]
-                for x in range(n):
-                    total[x] += values[x]
-            _add_projections(
-                gradient_x, gradient_y, cosines, sines, projections, longest, sums[n_colors:]
-            )
+            _add_row(planes, y, cosines, sines, gradients, projections, longest, sums)
         for channel in range(out.shape[0]):
-            total, into = sums[channel], out[channel, row]
-            if block == 2:  # by name: the compiler makes vectors of it
-                for x in range(columns):
-                    into[x] = total[2 * x] + total[2 * x + 1]
-            else:
-                for x in range(columns):
-                    into[x] = 0
-                    for j in range(block):
-                        into[x] += total[x * block + j]
+            _sum_blocks(sums[channel], block, out[channel, row])
 
 
 @njit(cache=True, nogil=True)
-def scale_to_bytes(sums, factor, out):
-    """Fill ``out`` (any, rows, columns) uint8 with ``sums * factor``, clipped."""
-    for channel in range(sums.shape[0]):
-        for y in range(sums.shape[1]):
-            values, into = sums[channel, y], out[channel, y]
-            for x in range(len(into)):
-                value = np.float32(values[x]) * factor
-                into[x] = np.uint8(np.int32(min(value, np.float32(255.0))))
+def _to_roots(sums, out):
+    """Fill ``out`` uint8 with about ``ROOT_GAIN`` times the root of the mean magnitude.
 
-
-@njit(cache=True, nogil=True)
-def roots_to_bytes(sums, factor, out):
-    """Fill ``out`` uint8 with the square roots of ``sums`` (any, rows, columns) times ``factor``.
-
-    The root gives weak gradients the resolution that strong ones do not need.
+    The root gives weak gradients the resolution that strong ones do not need. The least of its
+    tangents of slopes 1/8 to 1/256 is at most 6 % above it from 6 on, and below that goes to 0;
+    it needs shifts and additions only.
     """
-    for channel in range(sums.shape[0]):
-        for y in range(sums.shape[1]):
-            values, into = sums[channel, y], out[channel, y]
-            for x in range(len(into)):
-                value = np.sqrt(np.float32(values[x])) * factor
-                into[x] = np.uint8(np.int32(min(value, np.float32(255.0))))
+    for x in range(len(out)):
+        value = sums[x]
+        a = min(np.uint16((value >> 3) + 3), np.uint16((value >> 4) + 6))
+        b = min(np.uint16((value >> 5) + 12), np.uint16((value >> 6) + 24))
+        c = min(np.uint16((value >> 7) + 48), np.uint16((value >> 8) + 96))
+        out[x] = min(min(min(a, b), min(c, value)), np.uint16(255))
+
+
+@njit(cache=True, nogil=True)
+def _to_bytes(sums, shift, out):
+    """Fill ``out`` uint8 with ``sums >> shift``, clipped."""
+    for x in range(len(out)):
+        out[x] = min(np.uint16(sums[x] >> shift), np.uint16(255))
+
+
+@njit(cache=True, nogil=True)
+def aggregate_bytes(planes, cosines, sines, block, rooted, out):
+    """Do as :func:`aggregate`, and bring the sums to ``out`` uint8 row by row.
+
+    Colours become their means. Magnitudes become four times their means, clipped, or, ``rooted``,
+    about :data:`ROOT_GAIN` times the roots of them.
+    """
+    n_colors, columns = planes.shape[0], out.shape[2]
+    n = columns * block
+    sums, total = np.empty((out.shape[0], n), np.uint16), np.empty(columns, np.uint16)
+    gradients = np.empty((4, n), np.int16)
+    projections, longest = np.empty((len(cosines), n), np.int16), np.empty(n, np.int16)
+    area_shift = np.uint16(2 if block == 2 else 4)
+    for row in range(out.shape[1]):
+        sums[:] = 0
+        for y in range(row * block, (row + 1) * block):
+            _add_row(planes, y, cosines, sines, gradients, projections, longest, sums)
+        for channel in range(out.shape[0]):
+            _sum_blocks(sums[channel], block, total)
+            if channel < n_colors:
+                _to_bytes(total, area_shift, out[channel, row])
+            elif rooted:
+                _to_roots(total, out[channel, row])
+            else:
+                _to_bytes(total, MEAN_SHIFT, out[channel, row])
 
 
 @njit(cache=True, nogil=True)

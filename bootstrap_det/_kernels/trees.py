@@ -6,9 +6,11 @@ are whole multiples of one unit, so sums are exact: all ways to the score of a w
 
 A level is scored in two parts. Its planes have one row stride, so the window at flat position p
 finds the feature of a node at ``p + offset`` in the flattened planes. The first trees run over a
-stretch of positions at once, tree by tree: compares of bytes and selects of 16-bit integers, which
-the compiler turns into vector instructions. The windows that are still alive then go through the
-other trees, whose list grows shorter.
+stretch of positions at once, tree by tree: compares and selects that the compiler turns into
+vector instructions. Four trees at a time add up in bytes, where their leaves allow it, which holds
+twice as many windows in a vector as 16 bits do; whether a window is rejected is looked at after
+the four. The windows that are still alive then go through the other trees, whose list grows
+shorter.
 
 Trees of the second part may also look at a value as its window sees it, normalised by the window's
 own statistics: feature channels from ``len(planes)`` on stand for the same planes, normalised.
@@ -20,7 +22,7 @@ import numpy as np
 from numba import njit
 
 STRETCH = 4096  # positions at a time: scores and bytes stay in the nearest caches
-CHECK_EVERY = 8  # trees between two looks at how many windows are alive
+GROUP = 4  # first trees that add up in bytes, with one look at the rejection threshold
 A_FEW = 8  # windows that are faster one by one
 
 
@@ -44,12 +46,12 @@ def partial_scores(samples, features, thresholds, leaves, out):
 
 
 @njit(cache=True, nogil=True)
-def _add_tree(planes, start, offsets, thresholds, leaves, rejection, reached, scores, alive):
-    """Add one tree of any depth to a stretch; ``alive`` turns 0 where a window is rejected.
+def _add_tree(planes, start, offsets, thresholds, leaves, reached, sums):
+    """Add what one tree of any depth gives to a stretch of ``sums``, of the type of the leaves.
 
-    ``reached`` (n_nodes, stretch) int16 is scratch: what the subtree of each node gives.
+    ``reached`` (n_nodes, stretch) of the same type is scratch: what the subtree of a node gives.
     """
-    n_nodes, n = len(offsets), len(scores)
+    n_nodes, n = len(offsets), len(sums)
     for node in range(n_nodes - 1, -1, -1):
         values = planes[np.int64(offsets[node]) + start : np.int64(offsets[node]) + start + n]
         threshold = thresholds[node]
@@ -65,15 +67,13 @@ def _add_tree(planes, start, offsets, thresholds, leaves, rejection, reached, sc
                 into[x] = a if values[x] < threshold else b
     gives = reached[0][:n]
     for x in range(n):
-        score = np.int16(scores[x] + gives[x])
-        scores[x] = score
-        alive[x] = alive[x] if score >= rejection else 0
+        sums[x] += gives[x]
 
 
 @njit(cache=True, nogil=True)
-def _add_small_tree(planes, start, offsets, thresholds, leaves, rejection, scores, alive):
+def _add_small_tree(planes, start, offsets, thresholds, leaves, sums):
     """Do as :func:`_add_tree` for depth 2, in one pass."""
-    n = len(scores)
+    n = len(sums)
     top = planes[np.int64(offsets[0]) + start : np.int64(offsets[0]) + start + n]
     left = planes[np.int64(offsets[1]) + start : np.int64(offsets[1]) + start + n]
     right = planes[np.int64(offsets[2]) + start : np.int64(offsets[2]) + start + n]
@@ -82,9 +82,23 @@ def _add_small_tree(planes, start, offsets, thresholds, leaves, rejection, score
     for x in range(n):
         low = l0 if left[x] < t1 else l1
         high = l2 if right[x] < t2 else l3
-        score = np.int16(scores[x] + (low if top[x] < t0 else high))
+        sums[x] += low if top[x] < t0 else high
+
+
+@njit(cache=True, nogil=True)
+def _settle(sums, unit, rejection, scores, alive):
+    """Add a group's bytes, in units, to the scores; ``alive`` turns 0 where one is rejected."""
+    for x in range(len(scores)):
+        score = np.int16(scores[x] + np.int16(sums[x]) * unit)
         scores[x] = score
         alive[x] = alive[x] if score >= rejection else 0
+
+
+@njit(cache=True, nogil=True)
+def _reject(rejection, scores, alive):
+    """Turn ``alive`` 0 where a score is below the threshold."""
+    for x in range(len(scores)):
+        alive[x] = alive[x] if scores[x] >= rejection else 0
 
 
 @njit(cache=True, nogil=True)
@@ -133,26 +147,45 @@ def gather_normalised(planes, rows, columns, height, width, kinds, scales, noise
 
 
 @njit(cache=True, nogil=True)
-def _set_gains(integral, squares, row, column, height, width, scales, noises, gains, shifts):
-    """Fill gain and shift of each kind for one window, (n_kinds,), from integral images."""
+def _slide(planes, row, height, totals, squares, sign):
+    """Add to the column sums (n_kinds, width) of values and squares a row, or subtract it.
+
+    The row that enters a window at ``row`` is its last one; the one that leaves is above it.
+    """
+    for kind in range(totals.shape[0]):
+        values, total, square = planes[kind, row], totals[kind], squares[kind]
+        for x in range(len(values)):
+            value = np.int32(values[x])
+            total[x] += sign * value
+            square[x] += sign * value * value
+
+
+@njit(cache=True, nogil=True)
+def _move_sums(planes, at, row, height, totals, squares):
+    """Move column sums over ``height`` rows from row ``at`` down to ``row``; -1: there are none."""
+    if at < 0 or row - at >= height:
+        totals[:] = 0
+        squares[:] = 0
+        for y in range(row, row + height):
+            _slide(planes, y, height, totals, squares, np.int32(1))
+    else:
+        for y in range(at, row):
+            _slide(planes, y, height, totals, squares, np.int32(-1))
+            _slide(planes, y + height, height, totals, squares, np.int32(1))
+
+
+@njit(cache=True, nogil=True)
+def _set_gains(totals, squares, column, height, width, scales, noises, gains, shifts):
+    """Fill gain and shift of each kind for one window, (n_kinds,), from the column sums."""
     n_kinds, area = len(scales), np.float64(height * width)
-    bottom, right = row + height, column + width
     for kind in range(n_kinds):
-        table = integral[kind]
-        total = np.int64(
-            table[bottom, right] - table[row, right] - table[bottom, column] + table[row, column]
-        )
-        square = 0.0
-        if kind < n_kinds - 1:
-            table2 = squares[kind]
-            square = (
-                table2[bottom, right] - table2[row, right]
-                - table2[bottom, column] + table2[row, column]
-            )  # fmt: skip
-        gain, shift = _gain_and_shift(
+        total, square = np.int64(0), np.int64(0)
+        for x in range(column, column + width):
+            total += totals[kind, x]
+            square += squares[kind, x]
+        gains[kind], shifts[kind] = _gain_and_shift(
             total, square, area, kind < n_kinds - 1, scales[kind], noises[kind]
         )
-        gains[kind], shifts[kind] = gain, shift
 
 
 @njit(cache=True, nogil=True)
@@ -224,63 +257,91 @@ def _one_by_one(
 
 @njit(cache=True, nogil=True)
 def _first_trees(
-    planes, start, offsets, thresholds, leaves, rejection, n_first, reached, scores, alive
-):
-    """Run ``n_first`` trees over a stretch, or fewer if no window stays alive; return how many."""
+    planes, start, offsets, thresholds, leaves, rejection, small, units, reached, small_reached,
+    sums, scores, alive,
+):  # fmt: skip
+    """Run the groups of first trees over a stretch, or fewer if no window stays alive.
+
+    Returns how many trees that were.
+    """
     n, n_nodes = len(scores), offsets.shape[1]
     scores[:] = 0
     alive[:] = 1
-    tree, n_alive = 0, n
-    while tree < n_first and n_alive > 0:
-        until = min(tree + CHECK_EVERY, n_first)
-        while tree < until:
-            least = np.int16(min(max(rejection[tree], -32768), 32767))
-            node = (offsets[tree], thresholds[tree], leaves[tree], least)
-            if n_nodes == 3:
-                _add_small_tree(planes, start, *node, scores, alive)
-            else:
-                _add_tree(planes, start, *node, reached, scores, alive)
-            tree += 1
-        n_alive = 0
-        for x in range(n):
-            n_alive += alive[x]
-    return tree
+    n_trees, n_alive = GROUP * len(units), n
+    for group in range(len(units)):
+        first, until = GROUP * group, GROUP * group + GROUP
+        if units[group] > 0:
+            sums[:] = 0
+            for tree in range(first, until):
+                node = (offsets[tree], thresholds[tree], small[tree])
+                if n_nodes == 3:
+                    _add_small_tree(planes, start, *node, sums)
+                else:
+                    _add_tree(planes, start, *node, small_reached, sums)
+            _settle(sums, units[group], _clipped(rejection[until - 1]), scores, alive)
+        else:
+            for tree in range(first, until):
+                node = (offsets[tree], thresholds[tree], leaves[tree])
+                if n_nodes == 3:
+                    _add_small_tree(planes, start, *node, scores)
+                else:
+                    _add_tree(planes, start, *node, reached, scores)
+                _reject(_clipped(rejection[tree]), scores, alive)
+        if group % 2 == 1:
+            n_alive = 0
+            for x in range(n):
+                n_alive += alive[x]
+            if n_alive == 0:
+                return until
+    return n_trees
+
+
+@njit(cache=True, nogil=True)
+def _clipped(threshold):
+    return np.int16(min(max(threshold, -32768), 32767))
 
 
 @njit(cache=True, nogil=True)
 def score_rows(
-    planes, width, offsets, thresholds, leaves, rejection, kinds, integral, squares, window,
-    scales, noises, n_first, unit, first_row, last_row, out, work,
+    planes, offsets, thresholds, leaves, rejection, kinds, window, scales, noises, small, units,
+    unit, first_row, last_row, out, work,
 ):  # fmt: skip
     """Fill rows ``first_row <= row < last_row`` of ``out`` with scores; rejected get -inf.
 
-    Plain arrays: ``planes`` uint8, the flattened channels of ``width`` columns; ``offsets`` uint64
-    and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves`` int16 (n_trees, n_nodes + 1);
-    ``rejection`` int32 (n_trees,), the least running score after each tree; ``kinds`` int8
-    (n_trees, n_nodes), which of the statistics normalise a node, n_kinds: none;
-    ``integral`` int32 (n_kinds, rows + 1, columns + 1) and ``squares`` float64 (n_kinds - 1, ...)
-    integral images of the planes that give the statistics, ``window`` (2,) int64 the cells of a
-    window, ``scales`` and ``noises`` float64 (n_kinds,), none of them where nothing is
-    normalised; ``out`` float32, scores times ``unit``. The first ``n_first`` trees, none of them
-    normalised, run in the first part. ``work`` (2,) int64 counts windows times trees of either.
+    Plain arrays: ``planes`` uint8 (n_planes, height, width), contiguous; ``offsets`` uint64, of
+    the features in the flattened planes, and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves``
+    int16 (n_trees, n_nodes + 1); ``rejection`` int32 (n_trees,), the least running score after
+    each tree; ``kinds`` uint8 (n_trees, n_nodes), which of the statistics normalise a node,
+    n_kinds: none; ``window`` (2,) int64 the cells of a window; ``scales`` and ``noises`` float64
+    (n_kinds,), none of them where nothing is normalised, of the first planes. ``units`` int16, one
+    for each group of first trees, which look at plain values only and whose sums fit into 16
+    bits: what ``small`` int8, the group's leaves, are in; 0 where they do not fit into bytes.
+    ``out`` float32, scores times ``unit``. ``work`` (2,) int64 counts windows times trees of
+    the first part and of the second.
     """
-    n_nodes = offsets.shape[1]
-    n_columns, n_kinds = out.shape[1], len(scales)
+    n_nodes, n_first = offsets.shape[1], GROUP * len(units)
+    n_columns, width, n_kinds = out.shape[1], planes.shape[2], len(scales)
+    flat = planes.reshape(planes.size)
     out[first_row:last_row] = -np.inf
     all_scores, all_alive = np.empty(STRETCH, np.int16), np.empty(STRETCH, np.uint8)
+    all_sums = np.empty(STRETCH, np.int8)
     reached = np.empty((n_nodes, STRETCH), np.int16)
+    small_reached = np.empty((n_nodes, STRETCH), np.int8)
     capacity = 2 * STRETCH
     survivors, sums = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
     gains = np.empty((n_kinds + 1, capacity), np.int32)
     shifts = np.empty((n_kinds + 1, capacity), np.int32)
     gains[n_kinds], shifts[n_kinds] = 256, 0
+    totals, squares = np.empty((n_kinds, width), np.int32), np.empty((n_kinds, width), np.int32)
+    summed_row = -1
     last = (last_row - 1) * width + n_columns
     start, n_alive = first_row * width, 0
     while start < last:
         n = min(STRETCH, last - start)
         scores, alive = all_scores[:n], all_alive[:n]
         done = _first_trees(
-            planes, start, offsets, thresholds, leaves, rejection, n_first, reached, scores, alive,
+            flat, start, offsets, thresholds, leaves, rejection, small, units, reached,
+            small_reached, all_sums[:n], scores, alive,
         )  # fmt: skip
         work[0] += n * done
         row, column = start // width, start % width - 1
@@ -289,9 +350,12 @@ def score_rows(
             if column == width:
                 row, column = row + 1, 0
             if alive[x] and column < n_columns:
+                if n_kinds and summed_row != row:
+                    _move_sums(planes, summed_row, row, window[0], totals, squares)
+                    summed_row = row
                 survivors[n_alive], sums[n_alive] = start + x, scores[x]
                 _set_gains(
-                    integral, squares, row, column, window[0], window[1], scales, noises,
+                    totals, squares, column, window[0], window[1], scales, noises,
                     gains[:, n_alive], shifts[:, n_alive],
                 )  # fmt: skip
                 n_alive += 1
@@ -299,9 +363,9 @@ def score_rows(
         if start >= last or n_alive > capacity - STRETCH:
             rest = (survivors, sums, gains, shifts)
             trees = (offsets, thresholds, leaves, rejection, kinds)
-            tree, n_alive, n_run = _together(planes, n_first, *trees, *rest, n_alive)
+            tree, n_alive, n_run = _together(flat, n_first, *trees, *rest, n_alive)
             work[1] += n_run
-            n_alive, n_run = _one_by_one(planes, tree, *trees, *rest, n_alive)
+            n_alive, n_run = _one_by_one(flat, tree, *trees, *rest, n_alive)
             work[1] += n_run
             for i in range(n_alive):
                 at = np.int64(survivors[i])

@@ -11,10 +11,10 @@ from typing import Any
 
 from bootstrap_det._validation import check_choice
 from bootstrap_det.channels.acf import ACF
-from bootstrap_det.channels.base import Channels, WindowStatistics
+from bootstrap_det.channels.base import Channels, Normalisation
 from bootstrap_det.channels.hog import HOG
 
-__all__ = ["ACF", "EXTRACTORS", "HOG", "Channels", "WindowStatistics", "make_channels"]
+__all__ = ["ACF", "EXTRACTORS", "HOG", "Channels", "Normalisation", "make_channels"]
 
 EXTRACTORS: dict[str, type[HOG] | type[ACF]] = {"HOG": HOG, "ACF": ACF}
 

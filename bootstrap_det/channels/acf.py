@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bootstrap_det._kernels import acf as _kernels
 from bootstrap_det._kernels import trees as _window_kernels
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
-from bootstrap_det.channels.base import WindowStatistics
+from bootstrap_det.channels.base import Normalisation
 from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import COLORS
@@ -20,8 +20,6 @@ from bootstrap_det.images import COLORS
 NORMALISATIONS = ("window", "local", "none")
 _COLOR_GAIN = 40.0  # grey levels per deviation, about a middle of 128
 _MAGNITUDE_GAINS = {"window": 96.0, "local": 48.0}  # what the mean magnitude becomes
-_PLAIN_GAIN = 4.0  # of the magnitude, without normalisation
-_ROOT_GAIN = 14.0  # of the root of the magnitude, for windows to scale: 333 becomes 255
 
 
 class ACF:
@@ -138,9 +136,14 @@ class ACF:
         rows, columns = self.grid_shape((planes.shape[1], planes.shape[2]))
         out = np.empty((self.n_channels, rows, columns), np.uint8)
         if rows and columns:
-            sums = np.empty(out.shape, np.uint16)
-            _kernels.aggregate(planes, self._cosines, self._sines, self.cell_size, sums)
-            self._to_bytes(sums, out)
+            gradients = (planes, self._cosines, self._sines, self.cell_size)
+            if self.normalise == "local":
+                sums = np.empty(out.shape, np.uint16)
+                _kernels.aggregate(*gradients, sums)
+                self._normalise_locally(sums, out)
+            else:
+                rooted = self.normalise == "window"
+                _kernels.aggregate_bytes(*gradients, rooted, out)
             if self.smooth_after:
                 for plane in out:
                     plane[:] = _smoothed(plane)
@@ -151,17 +154,18 @@ class ACF:
         """Channels of a window's features: as they are, then, where normalised, as it sees them."""
         return self.n_channels * (2 if self.normalise == "window" else 1)
 
-    def window_statistics(self, values: NDArray[Any]) -> WindowStatistics | None:
-        """Return what windows of a level are normalised by; None where they are not."""
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How windows are normalised; None where they are not."""
         if self.normalise != "window":
             return None
-        n_colors, (rows, columns) = self.n_colors, values.shape[1:]
-        integral = np.empty((n_colors + 1, rows + 1, columns + 1), np.int32)
-        squares = np.empty((n_colors, rows + 1, columns + 1))
-        for color in range(n_colors):
-            integral[color], squares[color] = cv2.integral2(values[color], sdepth=cv2.CV_32S)
-        integral[-1] = cv2.integral(values[n_colors], sdepth=cv2.CV_32S)
-        return WindowStatistics(**self._kinds(), integral=integral, squares=squares)
+        n_colors = self.n_colors
+        root = _kernels.ROOT_GAIN * np.sqrt(self.noise) / 2
+        return Normalisation(
+            np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
+            np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
+            np.array([2.0 * self.noise] * n_colors + [root]),
+        )
 
     def window_features(
         self,
@@ -172,44 +176,19 @@ class ACF:
     ) -> NDArray[np.uint8]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
         plain = gather_windows(values, shape, rows, columns)
-        if self.normalise != "window":
+        how = self.normalisation
+        if how is None:
             return plain
         seen = np.empty_like(plain)
         at = (np.asarray(rows, np.int64), np.asarray(columns, np.int64))
-        how = self._kinds()
         _window_kernels.gather_normalised(
-            values, *at, *shape, how["kinds"], how["scales"], how["noises"], seen
+            values, *at, *shape, how.kinds, how.scales, how.noises, seen
         )
         return np.concatenate([plain, seen], axis=1)
 
-    def _kinds(self) -> dict[str, NDArray[Any]]:
-        """Return which statistics count for each channel, and how."""
-        n_colors = self.n_colors
-        root = _ROOT_GAIN * np.sqrt(self.noise) / 2
-        return {
-            "kinds": np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
-            "scales": np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
-            "noises": np.array([2.0 * self.noise] * n_colors + [root]),
-        }
-
-    def _to_bytes(self, sums: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
+    def _normalise_locally(self, sums: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
         n_colors, area = self.n_colors, self.cell_size**2
         unit = self._scale * area  # of a mean magnitude
-        if self.normalise != "local":
-            _kernels.scale_to_bytes(sums[:n_colors], np.float32(1.0 / area), out[:n_colors])
-        if self.normalise == "none":
-            factor = np.float32(_PLAIN_GAIN / unit)
-            _kernels.scale_to_bytes(sums[n_colors:], factor, out[n_colors:])
-        elif self.normalise == "window":
-            factor = np.float32(_ROOT_GAIN / np.sqrt(unit))
-            _kernels.roots_to_bytes(sums[n_colors:], factor, out[n_colors:])
-        else:
-            self._normalise_locally(sums, out, unit)
-
-    def _normalise_locally(
-        self, sums: NDArray[np.uint16], out: NDArray[np.uint8], unit: int
-    ) -> None:
-        n_colors, area = self.n_colors, self.cell_size**2
         for color in range(n_colors):
             values = sums[color].astype(np.float32)
             _kernels.center_locally(

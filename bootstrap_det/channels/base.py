@@ -10,27 +10,22 @@ from numpy.typing import DTypeLike, NDArray
 
 
 @dataclass(frozen=True)
-class WindowStatistics:
-    """What a level's windows are normalised by.
+class Normalisation:
+    """How a window sees its values: by statistics of its own.
 
     A window sees a colour minus its own mean, over its own deviation, and a gradient over its own
-    mean magnitude; the sums come from integral images.
+    mean magnitude. The planes that give the statistics are the first of the channels: the colours
+    and the gradient magnitude.
 
     Attributes
     ----------
     kinds : ndarray of shape (n_channels,), uint8
-        Which of the statistics count for each channel; the last one is the gradient's.
-    integral : ndarray of shape (n_kinds, rows + 1, columns + 1), int32
-        Integral images of the colours and of the gradient magnitude.
-    squares : ndarray of shape (n_kinds - 1, rows + 1, columns + 1), float64
-        Integral images of the squared colours.
+        The plane whose statistics count for each channel.
     scales, noises : ndarray of shape (n_kinds,), float64
         What a deviation or a mean becomes, and what is added to it first.
     """
 
     kinds: NDArray[np.uint8]
-    integral: NDArray[np.int32]
-    squares: NDArray[np.float64]
     scales: NDArray[np.float64]
     noises: NDArray[np.float64]
 
@@ -68,8 +63,9 @@ class Channels(Protocol):
     def compute(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the channels of one picture, (n_channels, rows, columns)."""
 
-    def window_statistics(self, values: NDArray[Any]) -> WindowStatistics | None:
-        """Return what windows of a level are normalised by; None where they are not."""
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """How windows are normalised; None where they are not."""
 
     def window_features(
         self,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bootstrap_det._kernels import hog as _kernels
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
-from bootstrap_det.channels.base import WindowStatistics
+from bootstrap_det.channels.base import Normalisation
 from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import COLORS
@@ -144,8 +144,9 @@ class HOG:
             _kernels.normalise_blocks(cells, self.block_size, epsilon, clip, out)
         return out
 
-    def window_statistics(self, values: NDArray[Any]) -> WindowStatistics | None:
-        """Return None: blocks are normalised already."""
+    @property
+    def normalisation(self) -> Normalisation | None:
+        """None: blocks are normalised already."""
         return None
 
     @property

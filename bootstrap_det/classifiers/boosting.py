@@ -259,7 +259,8 @@ def _boost(
             running += leaves[leaf_of - n_nodes]
             trees.append((features, thresholds, leaves))
     features, thresholds, leaves = (np.array(part) for part in zip(*trees, strict=True))
-    return TreeModel.from_floats(features, thresholds, leaves, (len(columns), 1, 1))
+    shape = (len(columns), 1, 1)
+    return TreeModel.from_floats(features, thresholds, leaves, shape, n_coarse=FIRST_TREES)
 
 
 def _grow(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float
-from bootstrap_det.classifiers.trees import FIRST_TREES, TreeModel
+from bootstrap_det.classifiers.trees import FIRST_TREES, GROUP, NEVER, TreeModel
 from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
@@ -60,10 +60,16 @@ def calibrate_cascade(
     alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
     budget = n_lost - n_lost // 2
     n_first = len(alive)
-    rejection = np.empty(model.n_trees, np.int32)
-    for tree in range(model.n_trees):
+    rejection = np.full(model.n_trees, NEVER, np.int32)
+    for tree in _stops(model.n_trees):
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
         rejection[tree] = np.partition(alive[:, tree], may_lose)[may_lose]
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
+
+
+def _stops(n_trees: int) -> list[int]:
+    """Return after which trees to look: after every fourth of the first, then after each."""
+    n_grouped = min(FIRST_TREES, n_trees) // GROUP * GROUP
+    return [*range(GROUP - 1, n_grouped, GROUP), *range(n_grouped, n_trees)]

@@ -21,11 +21,12 @@ from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
 
 if TYPE_CHECKING:
-    from bootstrap_det.channels import WindowStatistics
+    from bootstrap_det.channels import Normalisation
 
 MAX_DEPTH = 5
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
 FIRST_TREES = 96  # whose sums must fit into 16 bits: the vectorised part of a scan
+GROUP = _kernels.GROUP  # first trees between two looks at the rejection threshold
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,18 +98,20 @@ class TreeModel:
         *,
         bias: float = 0.0,
         value_scale: float = 1.0,
+        n_coarse: int = 0,
     ) -> TreeModel:
-        """Return the model with leaves rounded to the finest unit that a fast scan can hold.
+        """Return the model with leaves rounded to the finest unit that 16 bits can hold.
 
         The bias goes into the leaves of the first tree. A score differs from the sum of the given
-        leaves by at most half a unit a tree.
+        leaves by at most half a unit a tree. The first ``n_coarse`` trees, at most 96, have leaves
+        in larger units, such that four trees add up in bytes, which scans fastest.
         """
         values = np.array(leaves, dtype=np.float64)
         values[0] += bias
         largest = np.abs(values).max(axis=1)
         bound = max(float(np.cumsum(largest)[:FIRST_TREES].max()), float(largest.max()), 1e-12)
         unit = 2.0 ** np.ceil(np.log2(bound / 30000.0))
-        units = np.rint(values / unit).astype(np.int16)
+        units = _in_groups(values, unit, min(n_coarse, FIRST_TREES)).astype(np.int16)
         trees = (np.asarray(features), np.asarray(thresholds))
         return cls(*trees, units, unit, window_shape, value_scale=value_scale)
 
@@ -168,7 +171,7 @@ class TreeModel:
         self,
         channels: NDArray[Any],
         *,
-        statistics: WindowStatistics | None = None,
+        normalisation: Normalisation | None = None,
         n_threads: int = 1,
         work: NDArray[np.int64] | None = None,
     ) -> NDArray[np.float32]:
@@ -178,8 +181,8 @@ class TreeModel:
         ----------
         channels : ndarray of shape (n_channels, rows, columns)
             The level; other dtypes than uint8 are scaled by ``value_scale``.
-        statistics : WindowStatistics or None, default=None
-            What windows are normalised by, where they are.
+        normalisation : Normalisation or None, default=None
+            How windows are normalised, where they are.
         n_threads : int, default=1
             Threads over rows; they do not change the result.
         work : ndarray of shape (2,), int64, or None, default=None
@@ -191,7 +194,7 @@ class TreeModel:
             When the channels are not those of the template, or there is no thread.
         """
         n_threads = check_int(n_threads, "n_threads", "score_level", low=1, high=1024)
-        n_planes = self.window_shape[0] // (1 if statistics is None else 2)
+        n_planes = self.window_shape[0] // (1 if normalisation is None else 2)
         if channels.ndim != 3 or len(channels) != n_planes:
             raise ParameterError(
                 f"The channels must have shape ({n_planes}, rows, columns), those of "
@@ -202,7 +205,7 @@ class TreeModel:
         if n_rows < 1 or n_columns < 1:
             return np.empty((0, 0), np.float32)
         out = np.empty((n_rows, n_columns), np.float32)
-        fixed = self._scan_arguments(self.quantise(channels), statistics)
+        fixed = self._scan_arguments(self.quantise(channels), normalisation)
         edges = np.linspace(0, n_rows, min(n_threads, n_rows) + 1).astype(int)
         counts = np.zeros((len(edges) - 1, 2), np.int64)
         bands = [
@@ -220,23 +223,22 @@ class TreeModel:
         return out
 
     def _scan_arguments(
-        self, planes: NDArray[np.uint8], statistics: WindowStatistics | None
+        self, planes: NDArray[np.uint8], normalisation: Normalisation | None
     ) -> list[Any]:
         """Return what every band of a level shares; offsets are computed once a level."""
         n_planes, height, width = planes.shape
         plane, row, column = self._cells(n_planes)
         offsets = plane * np.uint64(height * width) + row * np.uint64(width) + column
-        scaling = (np.empty(0), np.empty(0))
-        tables: tuple[NDArray[Any], ...] = (np.empty((0, 0, 0), np.int32), np.empty((0, 0, 0)))
-        kinds = np.zeros(n_planes, np.uint8)
-        if statistics is not None:
-            tables = (statistics.integral, statistics.squares)
-            scaling = (statistics.scales, statistics.noises)
-            kinds = statistics.kinds
-        of_node, n_first = self._kinds(tuple(kinds), len(scaling[0]))
+        scaling: tuple[NDArray[Any], ...] = (np.empty(0), np.empty(0))
+        kinds: tuple[int, ...] = (0,) * n_planes
+        if normalisation is not None:
+            scaling = (normalisation.scales, normalisation.noises)
+            kinds = tuple(normalisation.kinds)
+        of_node, n_first = self._kinds(kinds, len(scaling[0]))
+        small, units = self._groups(n_first)
         return [
-            planes.reshape(-1), width, offsets, self.thresholds, self.leaves, self._rejection,
-            of_node, *tables, np.array(self.shape), *scaling, n_first, self.unit,
+            planes, offsets, self.thresholds, self.leaves, self._rejection, of_node,
+            np.array(self.shape), *scaling, small, units, self.unit,
         ]  # fmt: skip
 
     @lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its detector
@@ -250,7 +252,7 @@ class TreeModel:
         """Return by which statistics each node's value is normalised, and the first part's trees.
 
         ``plain`` stands for values as they are. The first part has the trees that look at such
-        values only and whose sums fit into 16 bits, whatever the window.
+        values only and whose sums fit into 16 bits, whatever the window, in whole groups.
         """
         channel = np.unravel_index(self.features, self.window_shape)[0]
         by_channel = np.array([plain] * len(kinds) + [*kinds], np.uint8)
@@ -258,7 +260,41 @@ class TreeModel:
         bound = np.cumsum(np.abs(self.leaves.astype(np.int64)).max(axis=1))
         fits = (bound < 32767) & (of_node == plain).all(axis=1)
         n_first = int(np.argmin(fits)) if not fits.all() else len(fits)
-        return of_node, min(n_first, FIRST_TREES)
+        return of_node, min(n_first, FIRST_TREES) // GROUP * GROUP
+
+    @lru_cache(maxsize=4)  # noqa: B019
+    def _groups(self, n_first: int) -> tuple[NDArray[np.int8], NDArray[np.int16]]:
+        """Return the first trees' leaves in bytes, and the unit of each group; 0: no bytes.
+
+        A group fits where its leaves are multiples of a unit that brings its sum into a byte, and
+        no window is rejected before the group's end.
+        """
+        small = np.zeros((n_first, self.leaves.shape[1]), np.int8)
+        units = np.zeros(n_first // GROUP, np.int16)
+        for group in range(n_first // GROUP):
+            trees = slice(GROUP * group, GROUP * (group + 1))
+            leaves = self.leaves[trees].astype(np.int64)
+            unit = int(np.gcd.reduce(leaves, axis=None)) or 1
+            inner = self._rejection[trees][:-1]
+            if _group_bound(leaves / unit) <= 127 and (inner <= NEVER).all():
+                small[trees], units[group] = leaves // unit, unit
+        return small, units
+
+
+def _group_bound(leaves: NDArray[Any]) -> float:
+    """Return the largest sum, positive or not, that a group of trees can give."""
+    return float(np.abs(leaves).max(axis=1).sum())
+
+
+def _in_groups(leaves: NDArray[np.float64], unit: float, n_first: int) -> NDArray[np.float64]:
+    """Return leaves in units, those of the first trees rounded so that a group's sum is a byte."""
+    coarse = np.full(len(leaves), unit)
+    for first in range(0, min(n_first, len(leaves)) // GROUP * GROUP, GROUP):
+        trees = slice(first, first + GROUP)
+        # Rounding may add half a unit a tree.
+        largest = _group_bound(leaves[trees]) / (127 - GROUP / 2)
+        coarse[trees] = max(unit, 2.0 ** np.ceil(np.log2(max(largest, unit))))
+    return np.rint(leaves / coarse[:, None]) * (coarse[:, None] / unit)
 
 
 def _check_trees(model: TreeModel) -> None:
