@@ -135,7 +135,9 @@ _SCALES = _options(
     ),
     _OBJECT_SIZES,
     click.option("--padding", type=int, help="Border round each level, level pixels."),
-)
+    click.option("--power-law", is_flag=True,
+                 help="Approximate the levels between octaves, as Dollar et al. 2014."),
+)  # fmt: skip
 _LOOP = _options(
     click.option("--budget", type=click.Choice(["fast", "default", "best"]),
                  help="How many rounds, trees and scales: fast trains in a third of the time and "
@@ -165,6 +167,8 @@ _LOOP = _options(
     click.option("--scale", type=float, help="Change of size of copies, at most, as a share."),
     click.option("--rotation", type=float, help="Of copies, at most, in degrees."),
     click.option("--gain", type=float, help="Change of contrast of copies, at most, as a share."),
+    click.option("--blur", type=float, help="Of copies, at most: deviation in window pixels."),
+    click.option("--pixel-noise", type=float, help="Of copies, at most: deviation in grey levels."),
     click.option("--n-random-negatives", type=int, help="Random windows of round 0."),
     click.option("--n-negatives-per-image", type=int, help="Most windows mined from a picture."),
     click.option("--n-negatives-per-round", type=int, help="Most windows mined in a round."),

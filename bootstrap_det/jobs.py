@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
 from collections.abc import Iterable
@@ -29,12 +30,14 @@ from bootstrap_det.data.named import Splits
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.mining import BootstrapParams, Recipe
-from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.pyramid import Pyramid, estimate_exponents
 from bootstrap_det.runs import Job, RunFolder
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import as_window, default_channels, the_label
 
 Options = dict[str, Any]
+
+_POWER_LAW_PICTURES = 50  # enough for exponents of two digits
 
 _LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
 
@@ -46,7 +49,6 @@ def make_job(options: Options) -> Job:
         raise ParameterError("--resume cannot be used with several --views. Use --overwrite.")
     learner = make_learner(options)
     channels = _channels(options, learner)
-    pyramid = Pyramid(**given(options, Pyramid().get_params()))
     params = BootstrapParams(
         n_rounds=options["rounds"],
         n_jobs=options["jobs"],
@@ -57,6 +59,7 @@ def make_job(options: Options) -> Job:
     out = options["out"] or Path("runs") / name
     RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
     train, negatives = training_data(options)
+    pyramid = _pyramid(options, channels, train, negatives)
     test = test_splits(options)
     label = the_label(train, options["label"])
     window = as_window(options["window"], train, label, channels)
@@ -108,6 +111,17 @@ def _channels(options: Options, learner: Learner) -> Channels:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(others))
         raise ParameterError(f"{flags} cannot be used with --features {options['features']}.")
     return make_channels(type(default).__name__, **{**known, **given(options, known)})
+
+
+def _pyramid(options: Options, channels: Channels, *datasets: Dataset) -> Pyramid:
+    """Return the scales that the options describe; exponents come from the training pictures."""
+    pyramid = Pyramid(**given(options, Pyramid().get_params()))
+    if not options["power_law"]:
+        return pyramid
+    pictures = [picture for dataset in datasets for picture in dataset.pictures]
+    some = pictures[:: math.ceil(len(pictures) / _POWER_LAW_PICTURES)]
+    exponents = estimate_exponents((p.load(channels.color) for p in some), channels)
+    return Pyramid(**{**pyramid.get_params(), "exponents": exponents})
 
 
 def _refuse_foreign(options: Options, kind: type, choice: str, kinds: Iterable[type]) -> None:

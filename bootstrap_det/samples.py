@@ -34,6 +34,10 @@ class Jitter:
         Largest rotation in degrees.
     gain : float, default=0.2
         Largest change of contrast, as a share.
+    blur : float, default=0.0
+        Largest standard deviation of a Gaussian blur, in window pixels.
+    pixel_noise : float, default=0.0
+        Largest standard deviation of Gaussian noise, in grey levels.
     """
 
     n_copies: int = 1
@@ -42,11 +46,17 @@ class Jitter:
     scale: float = 0.05
     rotation: float = 6.0
     gain: float = 0.2
+    blur: float = 0.0
+    pixel_noise: float = 0.0
 
     def __post_init__(self) -> None:
         check_int(self.n_copies, "n_copies", "Jitter", low=0, high=1000)
         check_bool(self.mirror, "mirror", "Jitter")
-        for name, high in (("shift", 1.0), ("scale", 0.9), ("rotation", 180.0), ("gain", 0.95)):
+        limits = {
+            "shift": 1.0, "scale": 0.9, "rotation": 180.0, "gain": 0.95, "blur": 100.0,
+            "pixel_noise": 255.0,
+        }  # fmt: skip
+        for name, high in limits.items():
             check_float(getattr(self, name), name, "Jitter", low=0.0, high=high)
 
 
@@ -59,6 +69,9 @@ class _Change:
     scale: float = 1.0
     rotation: float = 0.0
     gain: float = 1.0
+    blur: float = 0.0
+    pixel_noise: float = 0.0
+    seed: int = 0
 
 
 def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
@@ -72,6 +85,8 @@ def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
             (1.0 + jitter.scale) ** scale,
             rotation * jitter.rotation,
             (1.0 + jitter.gain) ** gain,
+            *(rng.uniform(0.0, 1.0, 2) * (jitter.blur, jitter.pixel_noise)),
+            int(rng.integers(2**32)),
         )
 
 
@@ -139,7 +154,7 @@ def _warp(
     patch = _warp_onto(image, box, target * oversampling, large, change)
     if oversampling > 1:
         patch = cv2.resize(patch, size, interpolation=cv2.INTER_AREA)
-    return patch if change.gain == 1.0 else _with_gain(patch, change.gain)
+    return _degraded(patch, change)
 
 
 def _warp_onto(
@@ -190,10 +205,17 @@ def _shrink(
     return small, (box - np.array([left, top, left, top])) * np.tile(scale, 2)
 
 
-def _with_gain(patch: NDArray[Any], gain: float) -> NDArray[np.uint8]:
+def _degraded(patch: NDArray[Any], change: _Change) -> NDArray[Any]:
+    """Return a patch with the change's contrast, blur and noise, of the dtype that came in."""
+    if change.gain == 1.0 and not change.blur and not change.pixel_noise:
+        return patch
     mean = float(patch.mean())
-    changed = (patch.astype(np.float32) - mean) * gain + mean
-    return np.asarray(np.clip(np.rint(changed), 0, 255), dtype=np.uint8)
+    values = (patch.astype(np.float32) - mean) * change.gain + mean
+    if change.blur:
+        values = cv2.GaussianBlur(values, (0, 0), change.blur, borderType=cv2.BORDER_REPLICATE)
+    if change.pixel_noise:
+        values += np.random.default_rng(change.seed).normal(0.0, change.pixel_noise, values.shape)
+    return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)
 
 
 def _relative_size(target: NDArray[np.float64], box: NDArray[np.float64]) -> float:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from bootstrap_det.channels import ACF, HOG
 from bootstrap_det.classifiers import TreeModel
 from bootstrap_det.classifiers.files import pack_model, unpack_model
+from bootstrap_det.classifiers.trees import FIRST_TREES, GROUP, NEVER
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.persistence import read_arrays, write_arrays
 
@@ -27,14 +28,20 @@ def random_trees(rng, window_shape, *, depth=2, n_trees=20, largest=900, unit=2*
     return TreeModel(features, thresholds, leaves, unit, window_shape)
 
 
-def random_model(rng, channels, shape, *, cascade=True, lost=0.05, **parameters):
-    """Return trees for windows of a level, and thresholds that some windows do not pass."""
+def random_model(rng, channels, shape, *, cascade=True, grouped=False, lost=0.05, **parameters):
+    """Return trees for windows of a level, and thresholds that some windows do not pass.
+
+    ``grouped`` has a threshold after every fourth tree only, as a calibrated cascade.
+    """
     model = random_trees(rng, (channels.n_window_channels, *shape), **parameters)
     if not cascade:
         return model
     samples = rng.integers(0, 256, (200, model.features.max() + 1)).astype(np.uint8)
     samples = np.pad(samples, ((0, 0), (0, int(np.prod(model.window_shape)) - samples.shape[1])))
-    return model.with_rejection(np.quantile(model.staged_scores(samples), lost, axis=0).astype(int))
+    limits = np.quantile(model.staged_scores(samples), lost, axis=0).astype(int)
+    if grouped:
+        limits[np.arange(model.n_trees) % GROUP != GROUP - 1] = NEVER
+    return model.with_rejection(limits)
 
 
 def random_level(rng, channels, size):
@@ -84,24 +91,72 @@ def test_score_level_is_that_of_each_window(rng, depth, channels, cascade):
     assert passes.all() != cascade
 
 
-@settings(max_examples=30)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.sampled_from([PLAIN, SEEN, SEEN_RGB]),
     st.integers(1, 5),
     st.tuples(st.integers(1, 6), st.integers(1, 6)),
     st.tuples(st.integers(0, 20), st.integers(0, 20)),
-    st.integers(1, 40),
+    st.integers(1, 60),
     st.integers(1, 3),
 )
 def test_score_level_of_any_size(seed, channels, depth, shape, extra, n_trees, n_threads):
     rng = np.random.default_rng(seed)
-    largest = int(rng.choice([3, 900, 32767]))
-    parts = {"depth": depth, "n_trees": n_trees, "largest": largest}
+    largest = int(rng.choice([3, 31, 900, 32767]))
+    grouped = bool(rng.integers(2))
+    parts = {"depth": depth, "n_trees": n_trees, "largest": largest, "grouped": grouped}
     n_plain, lost = int(rng.integers(n_trees + 1)), float(rng.uniform(0, 0.2))
     model = random_model(rng, channels, shape, n_plain=n_plain, lost=lost, **parts)
     size = (shape[0] + extra[0], shape[1] + extra[1])
     check_level(model, channels, random_level(rng, channels, size), n_threads)
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_score_level_adds_groups_up_in_bytes(rng, depth):
+    level = random_level(rng, PLAIN, (30, 41))
+    parts = {"depth": depth, "n_trees": 40, "largest": 31, "grouped": True}
+    model = random_model(rng, PLAIN, (4, 3), lost=0.01, **parts)
+    for factor in (1, 7):
+        leaves = model.leaves * factor
+        scaled = TreeModel(model.features, model.thresholds, leaves, 1.0, model.window_shape)
+        limits = np.maximum(model.rejection.astype(np.int64) * factor, NEVER)
+        scaled = scaled.with_rejection(limits)
+        units = scaled._groups(40)[1]
+        assert (units >= factor).all()
+        assert (units % factor == 0).all()
+        assert check_level(scaled, PLAIN, level).any()
+    # The largest sums that a byte holds, one more, and a rejection within a group.
+    extreme = np.full_like(model.leaves, -31)
+    extreme[::GROUP] = -34  # 127 in all
+    features = (model.features, model.thresholds)
+    fits = TreeModel(*features, extreme, 1.0, model.window_shape)
+    assert (fits._groups(40)[1] == 1).all()
+    check_level(fits, PLAIN, level)
+    extreme[::GROUP] = -35
+    assert not TreeModel(*features, extreme, 1.0, model.window_shape)._groups(40)[1].any()
+    inner = fits.with_rejection(np.where(np.arange(40) == 1, -60, NEVER))
+    assert list(inner._groups(40)[1]) == [0] + [1] * 9
+    assert not check_level(inner, PLAIN, level).any()
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 120), st.sampled_from([1e-6, 0.1, 1e6]))
+def test_from_floats_coarse_trees_add_up_in_bytes(seed, n_trees, size):
+    rng = np.random.default_rng(seed)
+    parts = rng.integers(0, 10, (n_trees, 3)), rng.integers(0, 256, (n_trees, 3))
+    leaves = rng.normal(0, size, (n_trees, 4)) * np.geomspace(1, 0.05, n_trees)[:, None]
+    model = TreeModel.from_floats(*parts, leaves, (10, 1, 1), n_coarse=1000)
+    n_coarse = min(n_trees, FIRST_TREES) // GROUP * GROUP
+    coarse = np.repeat(model._groups(n_coarse)[1], GROUP)
+    assert (coarse > 0).all()
+    error = np.abs(model.leaves * model.unit - leaves).max(axis=1)
+    assert (error[:n_coarse] <= coarse * model.unit / 2 * (1 + 1e-9)).all()
+    assert (error[n_coarse:] <= model.unit / 2 * (1 + 1e-9)).all()
+    for group in range(0, n_coarse, GROUP):  # no coarser than a byte asks for
+        assert coarse[group] * 127 <= 2.1 * np.abs(leaves[group : group + GROUP]).max(
+            axis=1
+        ).sum() / model.unit or coarse[group] == 1
 
 
 @pytest.mark.parametrize("size", [(2, 9000), (3000, 3), (90, 110), (150, 140)])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+SUMS, MEANS, ROOTS = range(3)  # what comes out of a block
+
 # The unit of a block's sum of magnitudes is 1/128 of a grey level in the mean, see ACF.
 ROOT_GAIN = np.sqrt(1.5 * 128)  # of a mean magnitude's root: 339 becomes 255
 MEAN_SHIFT = np.uint16(5)  # from 128 to 4
@@ -57,27 +59,6 @@ def _add_projections(gradient_x, gradient_y, cosines, sines, projections, longes
 
 
 @njit(cache=True, nogil=True)
-def _add_row(planes, y, cosines, sines, gradients, projections, longest, sums):
-    """Add colours, magnitude and magnitude by orientation of picture row ``y`` to ``sums``.
-
-    The magnitude is the longest projection of the gradient on one of the directions, which needs
-    no square root; a gradient half-way between two directions counts for both, so mirror images
-    have mirrored channels. ``gradients`` int16 (4, n) is scratch.
-    """
-    n_colors, n = planes.shape[0], sums.shape[1]
-    gradient_x, gradient_y, other_x, other_y = gradients
-    _row_gradient(planes[0], y, gradient_x, gradient_y)
-    for color in range(1, n_colors):
-        _row_gradient(planes[color], y, other_x, other_y)
-        _take_stronger(other_x, other_y, gradient_x, gradient_y)
-    for color in range(n_colors):
-        values, total = planes[color, y], sums[color]
-        for x in range(n):
-            total[x] += values[x]
-    _add_projections(gradient_x, gradient_y, cosines, sines, projections, longest, sums[n_colors:])
-
-
-@njit(cache=True, nogil=True)
 def _sum_blocks(values, block, out):
     """Fill ``out`` with sums of ``block`` neighbours."""
     if block == 2:  # by name: the compiler makes vectors of it
@@ -88,26 +69,6 @@ def _sum_blocks(values, block, out):
             out[x] = 0
             for j in range(block):
                 out[x] += values[x * block + j]
-
-
-@njit(cache=True, nogil=True)
-def aggregate(planes, cosines, sines, block, out):
-    """Fill block sums of colours, gradient magnitude and magnitude by orientation.
-
-    ``planes`` (n_colors, height, width) uint8; ``cosines`` and ``sines`` int16 (n_orientations,)
-    of the directions, scaled so that a block's sum fits into 16 bits; ``out`` uint16
-    (n_colors + 1 + n_orientations, height // block, width // block).
-    """
-    n = out.shape[2] * block
-    sums = np.empty((out.shape[0], n), np.uint16)
-    gradients = np.empty((4, n), np.int16)
-    projections, longest = np.empty((len(cosines), n), np.int16), np.empty(n, np.int16)
-    for row in range(out.shape[1]):
-        sums[:] = 0
-        for y in range(row * block, (row + 1) * block):
-            _add_row(planes, y, cosines, sines, gradients, projections, longest, sums)
-        for channel in range(out.shape[0]):
-            _sum_blocks(sums[channel], block, out[channel, row])
 
 
 @njit(cache=True, nogil=True)
@@ -134,27 +95,48 @@ def _to_bytes(sums, shift, out):
 
 
 @njit(cache=True, nogil=True)
-def aggregate_bytes(planes, cosines, sines, block, rooted, out):
-    """Do as :func:`aggregate`, and bring the sums to ``out`` uint8 row by row.
+def aggregate(planes, cosines, sines, block, kind, out):
+    """Fill block sums of colours, gradient magnitude and magnitude by orientation.
 
-    Colours become their means. Magnitudes become four times their means, clipped, or, ``rooted``,
-    about :data:`ROOT_GAIN` times the roots of them.
+    ``planes`` (n_colors, height, width) uint8; ``cosines`` and ``sines`` int16 (n_orientations,)
+    of the directions, scaled so that a block's sum fits into 16 bits; ``out``
+    (n_colors + 1 + n_orientations, height // block, width // block). The magnitude is the longest
+    projection of the gradient on one of the directions, which needs no square root; a gradient
+    half-way between two directions counts for both, so mirror images have mirrored channels.
+
+    ``kind`` says what ``out`` holds: :data:`SUMS`, uint16, or bytes. Of :data:`MEANS`, colours are
+    means and magnitudes four times their means, clipped; of :data:`ROOTS`, magnitudes are about
+    :data:`ROOT_GAIN` times the roots of their means.
     """
-    n_colors, columns = planes.shape[0], out.shape[2]
+    n_colors = planes.shape[0]
+    rows, columns = out.shape[1], out.shape[2]
     n = columns * block
     sums, total = np.empty((out.shape[0], n), np.uint16), np.empty(columns, np.uint16)
-    gradients = np.empty((4, n), np.int16)
+    gradient_x, gradient_y = np.empty(n, np.int16), np.empty(n, np.int16)
+    other_x, other_y = np.empty(n, np.int16), np.empty(n, np.int16)
     projections, longest = np.empty((len(cosines), n), np.int16), np.empty(n, np.int16)
     area_shift = np.uint16(2 if block == 2 else 4)
-    for row in range(out.shape[1]):
+    for row in range(rows):
         sums[:] = 0
         for y in range(row * block, (row + 1) * block):
-            _add_row(planes, y, cosines, sines, gradients, projections, longest, sums)
+            _row_gradient(planes[0], y, gradient_x, gradient_y)
+            for color in range(1, n_colors):
+                _row_gradient(planes[color], y, other_x, other_y)
+                _take_stronger(other_x, other_y, gradient_x, gradient_y)
+            for color in range(n_colors):
+                values, into = planes[color, y], sums[color]
+                for x in range(n):
+                    into[x] += values[x]
+            _add_projections(
+                gradient_x, gradient_y, cosines, sines, projections, longest, sums[n_colors:]
+            )
         for channel in range(out.shape[0]):
             _sum_blocks(sums[channel], block, total)
-            if channel < n_colors:
+            if kind == SUMS:
+                out[channel, row] = total
+            elif channel < n_colors:
                 _to_bytes(total, area_shift, out[channel, row])
-            elif rooted:
+            elif kind == ROOTS:
                 _to_roots(total, out[channel, row])
             else:
                 _to_bytes(total, MEAN_SHIFT, out[channel, row])

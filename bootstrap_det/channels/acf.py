@@ -17,7 +17,8 @@ from bootstrap_det.channels.gather import gather_windows
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import COLORS
 
-NORMALISATIONS = ("window", "local", "none")
+_KINDS = {"window": _kernels.ROOTS, "local": _kernels.SUMS, "none": _kernels.MEANS}
+NORMALISATIONS = tuple(_KINDS)
 _COLOR_GAIN = 40.0  # grey levels per deviation, about a middle of 128
 _MAGNITUDE_GAINS = {"window": 96.0, "local": 48.0}  # what the mean magnitude becomes
 
@@ -136,14 +137,13 @@ class ACF:
         rows, columns = self.grid_shape((planes.shape[1], planes.shape[2]))
         out = np.empty((self.n_channels, rows, columns), np.uint8)
         if rows and columns:
-            gradients = (planes, self._cosines, self._sines, self.cell_size)
+            how = (self._cosines, self._sines, self.cell_size, _KINDS[self.normalise])
             if self.normalise == "local":
                 sums = np.empty(out.shape, np.uint16)
-                _kernels.aggregate(*gradients, sums)
+                _kernels.aggregate(planes, *how, sums)
                 self._normalise_locally(sums, out)
             else:
-                rooted = self.normalise == "window"
-                _kernels.aggregate_bytes(*gradients, rooted, out)
+                _kernels.aggregate(planes, *how, out)
             if self.smooth_after:
                 for plane in out:
                     plane[:] = _smoothed(plane)
