@@ -112,7 +112,7 @@ def test_one_exponent_a_channel(rng):
 
 
 def test_pictures_too_small_to_estimate_from():
-    with pytest.raises(ParameterError, match="at least one picture of 16 px and more. Got none"):
+    with pytest.raises(ParameterError, match=r"at least one picture of 16 px and more\. Got none"):
         estimate_exponents([np.zeros((12, 40), np.uint8)], PLAIN)
 
 

@@ -52,9 +52,7 @@ def random_level(rng, channels, size):
 
 def check_level(model, channels, level, n_threads=1):
     """Compare the scores of a level with those of the windows' feature vectors, bit for bit."""
-    scores = model.score_level(
-        level, normalisation=channels.normalisation, n_threads=n_threads
-    )
+    scores = model.score_level(level, normalisation=channels.normalisation, n_threads=n_threads)
     extent = (level.shape[1] - model.shape[0] + 1, level.shape[2] - model.shape[1] + 1)
     rows, columns = np.indices(extent).reshape(2, -1)
     features = channels.window_features(level, model.shape, rows, columns)
@@ -154,9 +152,11 @@ def test_from_floats_coarse_trees_add_up_in_bytes(seed, n_trees, size):
     assert (error[:n_coarse] <= coarse * model.unit / 2 * (1 + 1e-9)).all()
     assert (error[n_coarse:] <= model.unit / 2 * (1 + 1e-9)).all()
     for group in range(0, n_coarse, GROUP):  # no coarser than a byte asks for
-        assert coarse[group] * 127 <= 2.1 * np.abs(leaves[group : group + GROUP]).max(
-            axis=1
-        ).sum() / model.unit or coarse[group] == 1
+        assert (
+            coarse[group] * 127
+            <= 2.1 * np.abs(leaves[group : group + GROUP]).max(axis=1).sum() / model.unit
+            or coarse[group] == 1
+        )
 
 
 @pytest.mark.parametrize("size", [(2, 9000), (3000, 3), (90, 110), (150, 140)])

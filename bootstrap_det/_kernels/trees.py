@@ -23,6 +23,7 @@ from numba import njit
 
 STRETCH = 4096  # positions at a time: scores and bytes stay in the nearest caches
 GROUP = 4  # first trees that add up in bytes, with one look at the rejection threshold
+DEAD = -(1 << 60)  # a score that no rejection threshold is below
 A_FEW = 8  # windows that are faster one by one
 
 
@@ -189,22 +190,35 @@ def _set_gains(totals, squares, column, height, width, scales, noises, gains, sh
 
 
 @njit(cache=True, nogil=True)
+def _close_ranks(survivors, scores, gains, shifts, n):
+    """Move the survivors of ``n`` that are not :data:`DEAD` to the front; return how many."""
+    kept = 0
+    for i in range(n):
+        if scores[i] > DEAD:
+            survivors[kept], scores[kept] = survivors[i], scores[i]
+            for k in range(gains.shape[0]):
+                gains[k, kept], shifts[k, kept] = gains[k, i], shifts[k, i]
+            kept += 1
+    return kept
+
+
+@njit(cache=True, nogil=True)
 def _together(
     planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts,
     n,
 ):  # fmt: skip
-    """Run trees from ``first`` on over the survivors, tree by tree, closing ranks.
+    """Run trees from ``first`` on over the survivors, tree by tree.
 
     The first ``n`` of ``survivors`` are flat positions; ``scores`` int64 and ``gains`` and
     ``shifts`` int32 (n_kinds + 1, ...) belong to them, the last kind standing for values as they
-    are. The loads of different windows overlap, which is worth it while there are many. Returns
-    the next tree, the survivors left, and windows times trees.
+    are. The loads of different windows overlap, which is worth it while there are many. Ranks are
+    closed when a tenth is dead. Returns the next tree, the survivors left, and windows times trees.
     """
     n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
-    work, tree = 0, first
-    while tree < n_trees and n > A_FEW:
-        work += n
-        least, kept = rejection[tree], 0
+    work, tree, n_alive = 0, first, n
+    while tree < n_trees and n_alive > A_FEW:
+        work += n_alive
+        least, n_alive = rejection[tree], 0
         of_tree, below, gives, kind = offsets[tree], thresholds[tree], leaves[tree], kinds[tree]
         for i in range(n):
             at, node = survivors[i], np.uint64(0)
@@ -213,17 +227,14 @@ def _together(
                 value = np.int32(planes[at + of_tree[node]])
                 value = ((value * gains[k, i]) >> 8) + shifts[k, i]
                 node = np.uint64(2) * node + np.uint64(1) + np.uint64(value >= below[node])
-            scores[i] += gives[node - n_nodes]
-        for i in range(n):
-            if scores[i] >= least:
-                if kept < i:
-                    survivors[kept], scores[kept] = survivors[i], scores[i]
-                    for k in range(gains.shape[0]):
-                        gains[k, kept], shifts[k, kept] = gains[k, i], shifts[k, i]
-                kept += 1
-        n = kept
+            score = scores[i] + gives[node - n_nodes]
+            passed = score >= least
+            scores[i] = score if passed else DEAD
+            n_alive += passed
+        if n_alive < 0.9 * n:
+            n = _close_ranks(survivors, scores, gains, shifts, n)
         tree += 1
-    return tree, n, work
+    return tree, _close_ranks(survivors, scores, gains, shifts, n), work
 
 
 @njit(cache=True, nogil=True)
@@ -264,7 +275,7 @@ def _first_trees(
 
     Returns how many trees that were.
     """
-    n, n_nodes = len(scores), offsets.shape[1]
+    n, n_nodes, n_small = len(scores), offsets.shape[1], small.shape[1] - 1
     scores[:] = 0
     alive[:] = 1
     n_trees, n_alive = GROUP * len(units), n
@@ -273,8 +284,8 @@ def _first_trees(
         if units[group] > 0:
             sums[:] = 0
             for tree in range(first, until):
-                node = (offsets[tree], thresholds[tree], small[tree])
-                if n_nodes == 3:
+                node = (offsets[tree, :n_small], thresholds[tree, :n_small], small[tree])
+                if n_small == 3:
                     _add_small_tree(planes, start, *node, sums)
                 else:
                     _add_tree(planes, start, *node, small_reached, sums)
@@ -316,6 +327,7 @@ def score_rows(
     (n_kinds,), none of them where nothing is normalised, of the first planes. ``units`` int16, one
     for each group of first trees, which look at plain values only and whose sums fit into 16
     bits: what ``small`` int8, the group's leaves, are in; 0 where they do not fit into bytes.
+    Where ``small`` has fewer leaves than the trees, the nodes above them decide alone.
     ``out`` float32, scores times ``unit``. ``work`` (2,) int64 counts windows times trees of
     the first part and of the second.
     """

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bootstrap_det._kernels import boosting as _kernels
 from bootstrap_det._validation import check_choice, check_float, check_int
-from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
+from bootstrap_det.classifiers.trees import FIRST_DEPTH, FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 
 LOSSES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
@@ -44,9 +44,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     feature_share : float, default=0.0625
         Share of the features that each node may choose from.
     first_features : int or None, default=None
-        The first ``n_first_trees`` may choose among this many first features only: those that a
-        scan has at hand for all windows at once. By default among all.
-    n_first_trees : int, default=96
+        The first ``n_first_trees`` may choose among this many first features only, those that a
+        scan has at hand for all windows at once, and are grown to a depth of 2 at most. By
+        default there are no such trees.
+    n_first_trees : int, default=64
         How many trees that holds for.
     trim : float, default=0.01
         Share of the weight that may be left out when splits are sought: samples of least weight
@@ -165,9 +166,16 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def n_choices(self, tree: int, n_features: int) -> int:
         """Return how many of the features, from the first, a tree may choose among."""
-        if self.first_features is None or tree >= self.n_first_trees:
+        if self.first_features is None or not self._is_first(tree):
             return n_features
         return min(self.first_features, n_features)
+
+    def depth_of(self, tree: int) -> int:
+        """Return the depth that a tree is grown to."""
+        return min(self.depth, FIRST_DEPTH) if self._is_first(tree) else self.depth
+
+    def _is_first(self, tree: int) -> bool:
+        return self.first_features is not None and tree < self.n_first_trees
 
     def _check_parameters(self) -> None:
         name = type(self).__name__
@@ -237,7 +245,6 @@ def _boost(
     rng: np.random.Generator,
 ) -> TreeModel:
     """Return the trees for features (n_features, n_samples)."""
-    n_nodes = 2**parameters.depth - 1
     trees: list[tuple[Any, Any, Any]] = []
     sign = np.where(positive == 1, -1.0, 1.0)
     running = np.zeros(len(weights))
@@ -246,8 +253,9 @@ def _boost(
         for tree in range(parameters.n_trees):
             current = weights * LOSSES[parameters.loss](sign * running)
             current /= current.sum()
+            n_nodes = 2 ** parameters.depth_of(tree) - 1
             features, thresholds, leaf_of = _grow(
-                columns[: parameters.n_choices(tree, len(columns))], positive, current,
+                columns[: parameters.n_choices(tree, len(columns))], n_nodes, positive, current,
                 parameters, rng, pool,
             )  # fmt: skip
             of_leaf = [
@@ -257,14 +265,28 @@ def _boost(
             ratio = (of_leaf[0] + smoothing) / (of_leaf[1] + smoothing)
             leaves = parameters.shrinkage * 0.5 * np.log(ratio)
             running += leaves[leaf_of - n_nodes]
-            trees.append((features, thresholds, leaves))
+            trees.append(_of_depth(parameters.depth, features, thresholds, leaves))
     features, thresholds, leaves = (np.array(part) for part in zip(*trees, strict=True))
     shape = (len(columns), 1, 1)
     return TreeModel.from_floats(features, thresholds, leaves, shape, n_coarse=FIRST_TREES)
 
 
+def _of_depth(
+    depth: int, features: NDArray[np.int32], thresholds: NDArray[np.uint8], leaves: NDArray[Any]
+) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[Any]]:
+    """Return a tree with levels added that decide nothing, up to ``depth``."""
+    n_more = 2**depth - len(leaves)
+    more = np.zeros(n_more, np.int32)
+    return (
+        np.concatenate([features, more]),
+        np.concatenate([thresholds, more.astype(np.uint8)]),
+        np.repeat(leaves, 2**depth // len(leaves)),
+    )
+
+
 def _grow(
     columns: NDArray[np.uint8],
+    n_nodes: int,
     positive: NDArray[np.uint8],
     weights: NDArray[np.float64],
     parameters: BoostedTrees,
@@ -272,7 +294,6 @@ def _grow(
     pool: ThreadPoolExecutor,
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8], NDArray[np.int32]]:
     """Return features and thresholds of one tree, and the leaf (a node number) of each sample."""
-    n_nodes = 2**parameters.depth - 1
     features, thresholds = np.zeros(n_nodes, np.int32), np.zeros(n_nodes, np.uint8)
     heavy = _heaviest(weights, parameters.trim)
     node_of = np.zeros(len(weights), np.int32)

@@ -17,15 +17,15 @@ MIN_CALIBRATION_SAMPLES = 20
 
 
 def calibrate_cascade(
-    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
+    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.99
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
     The objects that may be lost are chosen so that they buy the most. Half of them are those of
-    the lowest final scores, which a detector would hardly report. The other half is spent over the
-    first 96 trees, which all windows go through: at each tree, the threshold is as high as the
-    losses allowed so far permit. After that, every threshold is the least running score of the
-    objects that are kept.
+    the lowest final scores, which a detector would hardly report. The other half is spent evenly
+    over the first 64 trees, which most windows must not outlive: at each look, the threshold is
+    as high as the losses allowed so far permit. After that, every threshold is the least running
+    score of the objects that are kept.
 
     Parameters
     ----------
@@ -33,7 +33,7 @@ def calibrate_cascade(
         Its own rejection thresholds do not matter.
     positives : ndarray of shape (n, n_features)
         Objects that the trees were not fitted on.
-    keep : float, default=0.975
+    keep : float, default=0.99
         Share of them that must pass every tree, in (0, 1].
 
     Raises

@@ -156,12 +156,11 @@ class BoostedLearner:
         Factor on every leaf.
     feature_share : float, default=0.0625
         Share of the features that each node may choose from.
-    first_trees : int, default=96
-        How many trees see the channels as they are, which a scan can run over all windows at
-        once, before trees may also look at values normalised by the window. With 0, every tree
-        may: slightly more accurate, several times as slow to scan. Without effect where channels
-        are not normalised by the window.
-    keep : float, default=0.975
+    first_trees : int, default=64
+        How many trees, of a depth of 2 at most, see the channels as they are, which a scan can run
+        over all windows at once, before trees may also look at values normalised by the window.
+        With 0, all of them may, which is several times as slow to scan.
+    keep : float, default=0.99
         Share of the held-out objects that the cascade must not reject.
     mining_keep : float, default=0.995
         The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
@@ -177,7 +176,7 @@ class BoostedLearner:
     shrinkage: float = 0.5
     feature_share: float = 1 / 16
     first_trees: int = FIRST_TREES
-    keep: float = 0.975
+    keep: float = 0.99
     mining_keep: float = 0.995
     holdout: float = 0.1
     name = "boosted"

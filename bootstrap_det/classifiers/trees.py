@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 5
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
-FIRST_TREES = 96  # whose sums must fit into 16 bits: the vectorised part of a scan
+FIRST_TREES = 64  # whose sums must fit into 16 bits: the vectorised part of a scan
+FIRST_DEPTH = 2  # of trees that scan fastest
 GROUP = _kernels.GROUP  # first trees between two looks at the rejection threshold
 
 
@@ -103,7 +104,7 @@ class TreeModel:
         """Return the model with leaves rounded to the finest unit that 16 bits can hold.
 
         The bias goes into the leaves of the first tree. A score differs from the sum of the given
-        leaves by at most half a unit a tree. The first ``n_coarse`` trees, at most 96, have leaves
+        leaves by at most half a unit a tree. The first ``n_coarse`` trees, at most 64, have leaves
         in larger units, such that four trees add up in bytes, which scans fastest.
         """
         values = np.array(leaves, dtype=np.float64)
@@ -269,16 +270,24 @@ class TreeModel:
         A group fits where its leaves are multiples of a unit that brings its sum into a byte, and
         no window is rejected before the group's end.
         """
-        small = np.zeros((n_first, self.leaves.shape[1]), np.int8)
+        first = _distinct(self.leaves[:n_first].astype(np.int64))
+        small = np.zeros(first.shape, np.int8)
         units = np.zeros(n_first // GROUP, np.int16)
         for group in range(n_first // GROUP):
             trees = slice(GROUP * group, GROUP * (group + 1))
-            leaves = self.leaves[trees].astype(np.int64)
+            leaves = first[trees]
             unit = int(np.gcd.reduce(leaves, axis=None)) or 1
             inner = self._rejection[trees][:-1]
             if _group_bound(leaves / unit) <= 127 and (inner <= NEVER).all():
                 small[trees], units[group] = leaves // unit, unit
         return small, units
+
+
+def _distinct(leaves: NDArray[Any]) -> NDArray[Any]:
+    """Return the leaves without a last level of nodes whose two leaves are the same."""
+    while leaves.shape[1] > 4 and (leaves[:, ::2] == leaves[:, 1::2]).all():
+        leaves = leaves[:, ::2]
+    return leaves
 
 
 def _group_bound(leaves: NDArray[Any]) -> float:
