@@ -200,7 +200,7 @@ def acf_sums(planes, cell_size, n_orientations):
 
 
 def tangent_root(total):
-    """Return the least of ``total`` and the tangents of ``sqrt(1.5 total)`` of slope 1/8 to 1/256."""
+    """Return the least of ``total`` and tangents of ``sqrt(1.5 total)``, slopes 1/8 to 1/256."""
     return min(total, *(total / 2**k + 3 * 2 ** (k - 3) for k in range(3, 9)))
 
 

@@ -20,6 +20,7 @@ from bootstrap_det.classifiers import (
     calibrate_cascade,
 )
 from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.trees import NEVER
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.persistence import read_arrays, write_arrays
@@ -66,6 +67,30 @@ def test_cascade_loses_what_it_may_and_no_more(seed, keep):
     lost = (~calibrate_cascade(model, positives, keep=keep).accepts(positives)).sum()
     allowed = round((1 - keep) * n)
     assert allowed - 1 <= lost <= allowed
+
+
+@pytest.mark.parametrize("n_trees", [1, 3, 4, 30, 64, 67, 150])
+def test_cascade_looks_after_every_fourth_of_the_first_trees(rng, n_trees):
+    model = random_trees(rng, n_trees=n_trees)
+    rejection = calibrate_cascade(model, random_bytes(rng, 60)).rejection
+    looks = rejection > NEVER
+    n_grouped = min(n_trees, 64) // 4 * 4
+    assert list(np.flatnonzero(looks[:n_grouped])) == list(range(3, n_grouped, 4))
+    assert looks[n_grouped:].all()
+    assert looks[-1]
+
+
+def test_cascade_rejects_most_windows_early(rng):
+    model = random_trees(rng, n_trees=150)
+    positives = random_bytes(rng, 2000)
+    best = np.argsort(model.decision_function(positives))[-300:]
+    cascade = calibrate_cascade(model, positives[best], keep=0.9)
+    staged = cascade.staged_scores(random_bytes(rng, 3000))
+    alive = np.cumprod(staged >= cascade.rejection, axis=1).mean(axis=0)
+    lax = calibrate_cascade(model, positives[best], keep=1.0)
+    late = np.cumprod(staged >= lax.rejection, axis=1).mean(axis=0)
+    assert alive[63] < 0.8 * late[63]
+    assert alive[-1] > 0
 
 
 def test_cascade_leaves_scores_and_the_model_alone(rng):
@@ -193,6 +218,17 @@ def test_learner_first_trees_look_at_plain_features(rng):
     model, _ = fit(BoostedLearner(n_trees=130, n_trees_first=130, holdout=0.5), samples_of(rng), 0)
     assert model.features[:64].max() < 12
     assert model.features.max() >= 12
+
+
+def test_learner_first_trees_are_shallow_and_add_up_in_bytes(rng):
+    learner = BoostedLearner(n_trees=80, n_trees_first=80, depth=4, holdout=0.5)
+    model, _ = fit(learner, samples_of(rng), 0)
+    leaves = model.leaves.reshape(80, 4, 4)
+    assert (leaves[:64] == leaves[:64, :, :1]).all()  # of depth 2, whatever is below
+    assert not (leaves[64:] == leaves[64:, :, :1]).all()
+    small, units = model._groups(64)
+    assert small.shape == (64, 4)
+    assert (units > 0).all()
 
 
 def test_learner_says_what_is_missing(rng):

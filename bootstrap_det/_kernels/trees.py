@@ -52,7 +52,7 @@ def _add_tree(planes, start, offsets, thresholds, leaves, reached, sums):
 
     ``reached`` (n_nodes, stretch) of the same type is scratch: what the subtree of a node gives.
     """
-    n_nodes, n = len(offsets), len(sums)
+    n_nodes, n = len(leaves) - 1, len(sums)
     for node in range(n_nodes - 1, -1, -1):
         values = planes[np.int64(offsets[node]) + start : np.int64(offsets[node]) + start + n]
         threshold = thresholds[node]
@@ -148,112 +148,150 @@ def gather_normalised(planes, rows, columns, height, width, kinds, scales, noise
 
 
 @njit(cache=True, nogil=True)
-def _slide(planes, row, height, totals, squares, sign):
-    """Add to the column sums (n_kinds, width) of values and squares a row, or subtract it.
-
-    The row that enters a window at ``row`` is its last one; the one that leaves is above it.
-    """
-    for kind in range(totals.shape[0]):
-        values, total, square = planes[kind, row], totals[kind], squares[kind]
-        for x in range(len(values)):
-            value = np.int32(values[x])
-            total[x] += sign * value
-            square[x] += sign * value * value
-
-
-@njit(cache=True, nogil=True)
 def _move_sums(planes, at, row, height, totals, squares):
-    """Move column sums over ``height`` rows from row ``at`` down to ``row``; -1: there are none."""
+    """Move the column sums of windows from row ``at`` down to ``row``; at -1 there are none.
+
+    ``totals`` int32 (n_kinds, width) of the first planes, ``squares`` (n_kinds - 1, width) of the
+    colours' squares, over ``height`` rows.
+    """
+    n_kinds, n_colors = totals.shape[0], squares.shape[0]
     if at < 0 or row - at >= height:
         totals[:] = 0
         squares[:] = 0
         for y in range(row, row + height):
-            _slide(planes, y, height, totals, squares, np.int32(1))
-    else:
-        for y in range(at, row):
-            _slide(planes, y, height, totals, squares, np.int32(-1))
-            _slide(planes, y + height, height, totals, squares, np.int32(1))
+            for kind in range(n_kinds):
+                for x in range(totals.shape[1]):
+                    totals[kind, x] += np.int32(planes[kind, y, x])
+            for color in range(n_colors):
+                for x in range(totals.shape[1]):
+                    value = np.int32(planes[color, y, x])
+                    squares[color, x] += value * value
+        return
+    for y in range(at, row):
+        for kind in range(n_kinds):
+            leaving, entering, total = planes[kind, y], planes[kind, y + height], totals[kind]
+            for x in range(len(total)):
+                total[x] += np.int32(entering[x]) - np.int32(leaving[x])
+        for color in range(n_colors):
+            leaving, entering, square = planes[color, y], planes[color, y + height], squares[color]
+            for x in range(len(square)):
+                new, old = np.int32(entering[x]), np.int32(leaving[x])
+                square[x] += (new - old) * (new + old)
 
 
 @njit(cache=True, nogil=True)
-def _set_gains(totals, squares, column, height, width, scales, noises, gains, shifts):
-    """Fill gain and shift of each kind for one window, (n_kinds,), from the column sums."""
-    n_kinds, area = len(scales), np.float64(height * width)
+def _set_view(totals, squares, column, window, scales, noises, view):
+    """Fill how one window sees each kind of plane, (n_kinds, 2), from the column sums."""
+    n_kinds, width = len(scales), window[1]
+    area = np.float64(window[0] * width)
     for kind in range(n_kinds):
-        total, square = np.int64(0), np.int64(0)
+        total, square = np.int32(0), np.int32(0)
         for x in range(column, column + width):
             total += totals[kind, x]
-            square += squares[kind, x]
-        gains[kind], shifts[kind] = _gain_and_shift(
-            total, square, area, kind < n_kinds - 1, scales[kind], noises[kind]
-        )
+        if kind < n_kinds - 1:
+            for x in range(column, column + width):
+                square += squares[kind, x]
+        view[kind, 0], view[kind, 1] = _gain_and_shift(
+            np.float64(total), np.float64(square), area, kind < n_kinds - 1, scales[kind],
+            noises[kind],
+        )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _close_ranks(survivors, scores, gains, shifts, n):
+def _gather(planes, first, alive, scores, n_columns, window, scales, noises, sums, rest, n):
+    """Append the windows that are alive, from flat position ``first`` on, to the survivors.
+
+    ``rest`` has their positions, scores and views, ``n`` of them so far; ``sums`` the column sums
+    and the row that they are at. Returns how many survivors there are.
+    """
+    survivors, totals_so_far, views = rest
+    totals, squares, summed = sums
+    width, n_kinds = planes.shape[2], len(scales)
+    row, column = first // width, first % width - 1
+    for x in range(len(alive)):
+        column += 1
+        if column == width:
+            row, column = row + 1, 0
+        if alive[x] and column < n_columns:
+            survivors[n], totals_so_far[n] = first + x, scores[x]
+            if n_kinds:
+                if summed[0] != row:
+                    _move_sums(planes, summed[0], row, window[0], totals, squares)
+                    summed[0] = row
+                _set_view(totals, squares, column, window, scales, noises, views[n])
+            views[n, n_kinds, 0], views[n, n_kinds, 1] = 256, 0
+            n += 1
+    return n
+
+
+@njit(cache=True, nogil=True)
+def _close_ranks(survivors, scores, views, n):
     """Move the survivors of ``n`` that are not :data:`DEAD` to the front; return how many."""
     kept = 0
     for i in range(n):
         if scores[i] > DEAD:
             survivors[kept], scores[kept] = survivors[i], scores[i]
-            for k in range(gains.shape[0]):
-                gains[k, kept], shifts[k, kept] = gains[k, i], shifts[k, i]
+            for k in range(views.shape[1]):
+                views[kept, k, 0], views[kept, k, 1] = views[i, k, 0], views[i, k, 1]
             kept += 1
     return kept
 
 
 @njit(cache=True, nogil=True)
 def _together(
-    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts,
-    n,
-):  # fmt: skip
+    planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, scores, views, n
+):
     """Run trees from ``first`` on over the survivors, tree by tree.
 
-    The first ``n`` of ``survivors`` are flat positions; ``scores`` int64 and ``gains`` and
-    ``shifts`` int32 (n_kinds + 1, ...) belong to them, the last kind standing for values as they
-    are. The loads of different windows overlap, which is worth it while there are many. Ranks are
-    closed when a tenth is dead. Returns the next tree, the survivors left, and windows times trees.
+    The first ``n`` of ``survivors`` are flat positions; ``scores`` int64 and ``views`` int32
+    (n_kinds + 1, 2) belong to them, gain and shift of each kind, the last kind standing for
+    values as they are. The loads of different windows overlap, which is worth it while there are
+    many. Ranks are closed when a tenth is dead. Returns the next tree, the survivors left, and
+    windows times trees.
     """
-    n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
+    n_trees, n_nodes = thresholds.shape[0], np.uint64(thresholds.shape[1])
+    offsets = np.empty(n_nodes, np.uint64)
     work, tree, n_alive = 0, first, n
     while tree < n_trees and n_alive > A_FEW:
         work += n_alive
         least, n_alive = rejection[tree], 0
-        of_tree, below, gives, kind = offsets[tree], thresholds[tree], leaves[tree], kinds[tree]
+        _set_offsets(places, tree, shape, offsets)
         for i in range(n):
             at, node = survivors[i], np.uint64(0)
             while node < n_nodes:  # unsigned: no index needs a look at its sign
-                k = kind[node]
-                value = np.int32(planes[at + of_tree[node]])
-                value = ((value * gains[k, i]) >> 8) + shifts[k, i]
-                node = np.uint64(2) * node + np.uint64(1) + np.uint64(value >= below[node])
-            score = scores[i] + gives[node - n_nodes]
+                k = kinds[tree, node]
+                value = np.int32(planes[at + offsets[node]])
+                value = ((value * views[i, k, 0]) >> 8) + views[i, k, 1]
+                right = np.uint64(value >= thresholds[tree, node])
+                node = np.uint64(2) * node + np.uint64(1) + right
+            score = scores[i] + leaves[tree, node - n_nodes]
             passed = score >= least
             scores[i] = score if passed else DEAD
             n_alive += passed
         if n_alive < 0.9 * n:
-            n = _close_ranks(survivors, scores, gains, shifts, n)
+            n = _close_ranks(survivors, scores, views, n)
         tree += 1
-    return tree, _close_ranks(survivors, scores, gains, shifts, n), work
+    return tree, _close_ranks(survivors, scores, views, n), work
 
 
 @njit(cache=True, nogil=True)
 def _one_by_one(
-    planes, first, offsets, thresholds, leaves, rejection, kinds, survivors, scores, gains, shifts,
-    n,
-):  # fmt: skip
+    planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, scores, views, n
+):
     """Run the trees from ``first`` on over each survivor; return those left, and their work."""
-    n_trees, n_nodes = offsets.shape[0], np.uint64(offsets.shape[1])
+    n_trees, n_nodes = thresholds.shape[0], np.uint64(thresholds.shape[1])
+    offsets = np.empty(n_nodes, np.uint64)
     work, kept = 0, 0
     for i in range(n):
         at, score, passed = survivors[i], scores[i], True
         tree = first
         while passed and tree < n_trees:
             node = np.uint64(0)
+            _set_offsets(places, tree, shape, offsets)
             while node < n_nodes:
                 k = kinds[tree, node]
-                value = np.int32(planes[at + offsets[tree, node]])
-                value = ((value * gains[k, i]) >> 8) + shifts[k, i]
+                value = np.int32(planes[at + offsets[node]])
+                value = ((value * views[i, k, 0]) >> 8) + views[i, k, 1]
                 right = np.uint64(value >= thresholds[tree, node])
                 node = np.uint64(2) * node + np.uint64(1) + right
             score += leaves[tree, node - n_nodes]
@@ -267,36 +305,49 @@ def _one_by_one(
 
 
 @njit(cache=True, nogil=True)
+def _set_offsets(places, tree, shape, out):
+    """Fill where a tree's features are in the flattened planes, from a window's position.
+
+    ``places`` uint32 (3, n_trees, n_nodes): plane, row and column; ``shape`` height and width.
+    """
+    for node in range(len(out)):
+        row = np.uint64(places[0, tree, node]) * shape[0] + np.uint64(places[1, tree, node])
+        out[node] = row * shape[1] + np.uint64(places[2, tree, node])
+
+
+@njit(cache=True, nogil=True)
 def _first_trees(
-    planes, start, offsets, thresholds, leaves, rejection, small, units, reached, small_reached,
-    sums, scores, alive,
+    planes, start, places, shape, thresholds, leaves, rejection, small, units, scratch, scores,
+    alive,
 ):  # fmt: skip
     """Run the groups of first trees over a stretch, or fewer if no window stays alive.
 
     Returns how many trees that were.
     """
-    n, n_nodes, n_small = len(scores), offsets.shape[1], small.shape[1] - 1
+    sums, reached, small_reached = scratch
+    n, n_nodes, n_small = len(scores), thresholds.shape[1], small.shape[1] - 1
+    offsets = np.empty(n_nodes, np.uint64)
     scores[:] = 0
     alive[:] = 1
     n_trees, n_alive = GROUP * len(units), n
     for group in range(len(units)):
         first, until = GROUP * group, GROUP * group + GROUP
         if units[group] > 0:
-            sums[:] = 0
+            sums[:n] = 0
             for tree in range(first, until):
-                node = (offsets[tree, :n_small], thresholds[tree, :n_small], small[tree])
+                _set_offsets(places, tree, shape, offsets[:n_small])
                 if n_small == 3:
-                    _add_small_tree(planes, start, *node, sums)
+                    _add_small_tree(planes, start, offsets, thresholds[tree], small[tree], sums[:n])
                 else:
-                    _add_tree(planes, start, *node, small_reached, sums)
-            _settle(sums, units[group], _clipped(rejection[until - 1]), scores, alive)
+                    _add_tree(
+                        planes, start, offsets, thresholds[tree], small[tree], small_reached,
+                        sums[:n],
+                    )  # fmt: skip
+            _settle(sums[:n], units[group], _clipped(rejection[until - 1]), scores, alive)
         else:
             for tree in range(first, until):
-                node = (offsets[tree], thresholds[tree], leaves[tree])
-                if n_nodes == 3:
-                    _add_small_tree(planes, start, *node, scores)
-                else:
-                    _add_tree(planes, start, *node, reached, scores)
+                _set_offsets(places, tree, shape, offsets)
+                _add_tree(planes, start, offsets, thresholds[tree], leaves[tree], reached, scores)
                 _reject(_clipped(rejection[tree]), scores, alive)
         if group % 2 == 1:
             n_alive = 0
@@ -314,72 +365,57 @@ def _clipped(threshold):
 
 @njit(cache=True, nogil=True)
 def score_rows(
-    planes, offsets, thresholds, leaves, rejection, kinds, window, scales, noises, small, units,
+    planes, places, thresholds, leaves, rejection, kinds, window, scales, noises, small, units,
     unit, first_row, last_row, out, work,
 ):  # fmt: skip
     """Fill rows ``first_row <= row < last_row`` of ``out`` with scores; rejected get -inf.
 
-    Plain arrays: ``planes`` uint8 (n_planes, height, width), contiguous; ``offsets`` uint64, of
-    the features in the flattened planes, and ``thresholds`` uint8 (n_trees, n_nodes); ``leaves``
-    int16 (n_trees, n_nodes + 1); ``rejection`` int32 (n_trees,), the least running score after
-    each tree; ``kinds`` uint8 (n_trees, n_nodes), which of the statistics normalise a node,
-    n_kinds: none; ``window`` (2,) int64 the cells of a window; ``scales`` and ``noises`` float64
-    (n_kinds,), none of them where nothing is normalised, of the first planes. ``units`` int16, one
-    for each group of first trees, which look at plain values only and whose sums fit into 16
-    bits: what ``small`` int8, the group's leaves, are in; 0 where they do not fit into bytes.
-    Where ``small`` has fewer leaves than the trees, the nodes above them decide alone.
-    ``out`` float32, scores times ``unit``. ``work`` (2,) int64 counts windows times trees of
-    the first part and of the second.
+    Plain arrays: ``planes`` uint8 (n_planes, height, width), contiguous; ``places`` uint32
+    (3, n_trees, n_nodes), plane, row and column of the features; ``thresholds`` uint8
+    (n_trees, n_nodes); ``leaves`` int16 (n_trees, n_nodes + 1); ``rejection`` int32 (n_trees,),
+    the least running score after each tree; ``kinds`` uint8 (n_trees, n_nodes), which of the
+    statistics normalise a node, n_kinds: none; ``window`` (2,) int64 the cells of a window;
+    ``scales`` and ``noises`` float64 (n_kinds,), none of them where nothing is normalised, of the
+    first planes. ``units`` int16, one for each group of first trees, which look at plain values
+    only and whose sums fit into 16 bits: what ``small`` int8, the group's leaves, are in; 0 where
+    they do not fit into bytes. Where ``small`` has fewer leaves than the trees, the nodes above
+    them decide alone. ``out`` float32, scores times ``unit``. ``work`` (2,) int64 counts windows
+    times trees of the first part and of the second.
     """
-    n_nodes, n_first = offsets.shape[1], GROUP * len(units)
-    n_columns, width, n_kinds = out.shape[1], planes.shape[2], len(scales)
-    flat = planes.reshape(planes.size)
+    n_nodes, n_first, n_kinds = thresholds.shape[1], GROUP * len(units), len(scales)
+    n_columns, width = out.shape[1], planes.shape[2]
+    flat, shape = planes.reshape(planes.size), (np.uint64(planes.shape[1]), np.uint64(width))
     out[first_row:last_row] = -np.inf
     all_scores, all_alive = np.empty(STRETCH, np.int16), np.empty(STRETCH, np.uint8)
-    all_sums = np.empty(STRETCH, np.int8)
-    reached = np.empty((n_nodes, STRETCH), np.int16)
-    small_reached = np.empty((n_nodes, STRETCH), np.int8)
+    scratch = (
+        np.empty(STRETCH, np.int8), np.empty((n_nodes, STRETCH), np.int16),
+        np.empty((n_nodes, STRETCH), np.int8),
+    )  # fmt: skip
     capacity = 2 * STRETCH
-    survivors, sums = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
-    gains = np.empty((n_kinds + 1, capacity), np.int32)
-    shifts = np.empty((n_kinds + 1, capacity), np.int32)
-    gains[n_kinds], shifts[n_kinds] = 256, 0
-    totals, squares = np.empty((n_kinds, width), np.int32), np.empty((n_kinds, width), np.int32)
-    summed_row = -1
+    survivors, totals = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
+    rest = (survivors, totals, np.empty((capacity, n_kinds + 1, 2), np.int32))
+    sums = (
+        np.empty((n_kinds, width), np.int32), np.empty((max(n_kinds - 1, 0), width), np.int32),
+        np.full(1, -1),
+    )  # fmt: skip
+    trees = (places, shape, thresholds, leaves, rejection)
     last = (last_row - 1) * width + n_columns
     start, n_alive = first_row * width, 0
     while start < last:
         n = min(STRETCH, last - start)
         scores, alive = all_scores[:n], all_alive[:n]
-        done = _first_trees(
-            flat, start, offsets, thresholds, leaves, rejection, small, units, reached,
-            small_reached, all_sums[:n], scores, alive,
-        )  # fmt: skip
+        done = _first_trees(flat, start, *trees, small, units, scratch, scores, alive)
         work[0] += n * done
-        row, column = start // width, start % width - 1
-        for x in range(n):
-            column += 1
-            if column == width:
-                row, column = row + 1, 0
-            if alive[x] and column < n_columns:
-                if n_kinds and summed_row != row:
-                    _move_sums(planes, summed_row, row, window[0], totals, squares)
-                    summed_row = row
-                survivors[n_alive], sums[n_alive] = start + x, scores[x]
-                _set_gains(
-                    totals, squares, column, window[0], window[1], scales, noises,
-                    gains[:, n_alive], shifts[:, n_alive],
-                )  # fmt: skip
-                n_alive += 1
+        n_alive = _gather(
+            planes, start, alive, scores, n_columns, window, scales, noises, sums, rest, n_alive
+        )
         start += n
         if start >= last or n_alive > capacity - STRETCH:
-            rest = (survivors, sums, gains, shifts)
-            trees = (offsets, thresholds, leaves, rejection, kinds)
-            tree, n_alive, n_run = _together(flat, n_first, *trees, *rest, n_alive)
+            tree, n_alive, n_run = _together(flat, n_first, *trees, kinds, *rest, n_alive)
             work[1] += n_run
-            n_alive, n_run = _one_by_one(flat, tree, *trees, *rest, n_alive)
+            n_alive, n_run = _one_by_one(flat, tree, *trees, kinds, *rest, n_alive)
             work[1] += n_run
             for i in range(n_alive):
                 at = np.int64(survivors[i])
-                out[at // width, at % width] = sums[i] * unit
+                out[at // width, at % width] = totals[i] * unit
             n_alive = 0

@@ -226,10 +226,8 @@ class TreeModel:
     def _scan_arguments(
         self, planes: NDArray[np.uint8], normalisation: Normalisation | None
     ) -> list[Any]:
-        """Return what every band of a level shares; offsets are computed once a level."""
-        n_planes, height, width = planes.shape
-        plane, row, column = self._cells(n_planes)
-        offsets = plane * np.uint64(height * width) + row * np.uint64(width) + column
+        """Return what every band of a level shares."""
+        n_planes = len(planes)
         scaling: tuple[NDArray[Any], ...] = (np.empty(0), np.empty(0))
         kinds: tuple[int, ...] = (0,) * n_planes
         if normalisation is not None:
@@ -238,15 +236,15 @@ class TreeModel:
         of_node, n_first = self._kinds(kinds, len(scaling[0]))
         small, units = self._groups(n_first)
         return [
-            planes, offsets, self.thresholds, self.leaves, self._rejection, of_node,
+            planes, self._places(n_planes), self.thresholds, self.leaves, self._rejection, of_node,
             np.array(self.shape), *scaling, small, units, self.unit,
         ]  # fmt: skip
 
     @lru_cache(maxsize=4)  # noqa: B019 - a model lives as long as its detector
-    def _cells(self, n_planes: int) -> tuple[NDArray[np.uint64], ...]:
-        """Return plane, row and column of each node's feature."""
+    def _places(self, n_planes: int) -> NDArray[np.uint32]:
+        """Return plane, row and column of each node's feature, (3, n_trees, n_nodes)."""
         channel, row, column = np.unravel_index(self.features, self.window_shape)
-        return tuple(part.astype(np.uint64) for part in (channel % n_planes, row, column))
+        return np.stack([channel % n_planes, row, column]).astype(np.uint32)
 
     @lru_cache(maxsize=4)  # noqa: B019
     def _kinds(self, kinds: tuple[int, ...], plain: int) -> tuple[NDArray[np.uint8], int]:
