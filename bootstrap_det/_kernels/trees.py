@@ -23,7 +23,8 @@ from numba import njit
 
 STRETCH = 4096  # positions at a time: scores and bytes stay in the nearest caches
 GROUP = 4  # first trees that add up in bytes, with one look at the rejection threshold
-DEAD = -(1 << 60)  # a score that no rejection threshold is below
+POSITION, SCORE, GAIN, SHIFT = range(4)  # of a survivor; gain and shift for each kind of plane
+DEAD = -(1 << 31)  # a score that no rejection threshold is below, whatever is added to it
 A_FEW = 8  # windows that are faster one by one
 
 
@@ -180,8 +181,8 @@ def _move_sums(planes, at, row, height, totals, squares):
 
 
 @njit(cache=True, nogil=True)
-def _set_view(totals, squares, column, window, scales, noises, view):
-    """Fill how one window sees each kind of plane, (n_kinds, 2), from the column sums."""
+def _set_view(totals, squares, column, window, scales, noises, survivors, i):
+    """Fill how survivor ``i`` sees each kind of plane, from the column sums."""
     n_kinds, width = len(scales), window[1]
     area = np.float64(window[0] * width)
     for kind in range(n_kinds):
@@ -191,63 +192,61 @@ def _set_view(totals, squares, column, window, scales, noises, view):
         if kind < n_kinds - 1:
             for x in range(column, column + width):
                 square += squares[kind, x]
-        view[kind, 0], view[kind, 1] = _gain_and_shift(
+        survivors[i, GAIN + 2 * kind], survivors[i, SHIFT + 2 * kind] = _gain_and_shift(
             np.float64(total), np.float64(square), area, kind < n_kinds - 1, scales[kind],
             noises[kind],
         )  # fmt: skip
 
 
 @njit(cache=True, nogil=True)
-def _gather(planes, first, alive, scores, n_columns, window, scales, noises, sums, rest, n):
+def _gather(planes, first, alive, scores, n_columns, window, scales, noises, sums, survivors, n):
     """Append the windows that are alive, from flat position ``first`` on, to the survivors.
 
-    ``rest`` has their positions, scores and views, ``n`` of them so far; ``sums`` the column sums
-    and the row that they are at. Returns how many survivors there are.
+    There are ``n`` of them so far. ``sums`` has the column sums, and the row that they are at.
+    Returns how many survivors there are.
     """
-    survivors, totals_so_far, views = rest
     totals, squares, summed = sums
     width, n_kinds = planes.shape[2], len(scales)
-    row, column = first // width, first % width - 1
     for x in range(len(alive)):
-        column += 1
-        if column == width:
-            row, column = row + 1, 0
-        if alive[x] and column < n_columns:
-            survivors[n], totals_so_far[n] = first + x, scores[x]
-            if n_kinds:
-                if summed[0] != row:
-                    _move_sums(planes, summed[0], row, window[0], totals, squares)
-                    summed[0] = row
-                _set_view(totals, squares, column, window, scales, noises, views[n])
-            views[n, n_kinds, 0], views[n, n_kinds, 1] = 256, 0
-            n += 1
+        if not alive[x]:
+            continue
+        row, column = (first + x) // width, (first + x) % width
+        if column >= n_columns:
+            continue
+        survivors[n, POSITION], survivors[n, SCORE] = first + x, scores[x]
+        if n_kinds:
+            if summed[0] != row:
+                _move_sums(planes, summed[0], row, window[0], totals, squares)
+                summed[0] = row
+            _set_view(totals, squares, column, window, scales, noises, survivors, n)
+        survivors[n, GAIN + 2 * n_kinds], survivors[n, SHIFT + 2 * n_kinds] = 256, 0
+        n += 1
     return n
 
 
 @njit(cache=True, nogil=True)
-def _close_ranks(survivors, scores, views, n):
+def _close_ranks(survivors, n):
     """Move the survivors of ``n`` that are not :data:`DEAD` to the front; return how many."""
     kept = 0
     for i in range(n):
-        if scores[i] > DEAD:
-            survivors[kept], scores[kept] = survivors[i], scores[i]
-            for k in range(views.shape[1]):
-                views[kept, k, 0], views[kept, k, 1] = views[i, k, 0], views[i, k, 1]
+        if survivors[i, SCORE] > DEAD:
+            for k in range(survivors.shape[1]):
+                survivors[kept, k] = survivors[i, k]
             kept += 1
     return kept
 
 
 @njit(cache=True, nogil=True)
-def _together(
-    planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, scores, views, n
-):
-    """Run trees from ``first`` on over the survivors, tree by tree.
+def _together(planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, n):
+    """Run trees from ``first`` on over the first ``n`` survivors, tree by tree.
 
-    The first ``n`` of ``survivors`` are flat positions; ``scores`` int64 and ``views`` int32
-    (n_kinds + 1, 2) belong to them, gain and shift of each kind, the last kind standing for
-    values as they are. The loads of different windows overlap, which is worth it while there are
-    many. Ranks are closed when a tenth is dead. Returns the next tree, the survivors left, and
-    windows times trees.
+    The loads of different windows overlap, which is worth it while there are many. Ranks are
+    closed when a tenth is dead. Returns the next tree, the survivors left, and windows times trees.
+
+    All of a survivor is in one row of ``survivors`` int32: its flat position, its score, and gain
+    and shift of each kind of plane, the last kind standing for values as they are. In arrays of
+    their own, stores to one may share the last 12 bits of their addresses with loads from another
+    for every survivor, and wait for each other: ten times as slow, on some runs.
     """
     n_trees, n_nodes = thresholds.shape[0], np.uint64(thresholds.shape[1])
     offsets = np.empty(n_nodes, np.uint64)
@@ -257,41 +256,39 @@ def _together(
         least, n_alive = rejection[tree], 0
         _set_offsets(places, tree, shape, offsets)
         for i in range(n):
-            at, node = survivors[i], np.uint64(0)
+            at, node = np.uint64(survivors[i, POSITION]), np.uint64(0)
             while node < n_nodes:  # unsigned: no index needs a look at its sign
-                k = kinds[tree, node]
+                k = 2 * np.uint64(kinds[tree, node])
                 value = np.int32(planes[at + offsets[node]])
-                value = ((value * views[i, k, 0]) >> 8) + views[i, k, 1]
+                value = ((value * survivors[i, GAIN + k]) >> 8) + survivors[i, SHIFT + k]
                 right = np.uint64(value >= thresholds[tree, node])
                 node = np.uint64(2) * node + np.uint64(1) + right
-            score = scores[i] + leaves[tree, node - n_nodes]
+            score = survivors[i, SCORE] + leaves[tree, node - n_nodes]
             passed = score >= least
-            scores[i] = score if passed else DEAD
+            survivors[i, SCORE] = score if passed else DEAD
             n_alive += passed
         if n_alive < 0.9 * n:
-            n = _close_ranks(survivors, scores, views, n)
+            n = _close_ranks(survivors, n)
         tree += 1
-    return tree, _close_ranks(survivors, scores, views, n), work
+    return tree, _close_ranks(survivors, n), work
 
 
 @njit(cache=True, nogil=True)
-def _one_by_one(
-    planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, scores, views, n
-):
+def _one_by_one(planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, n):
     """Run the trees from ``first`` on over each survivor; return those left, and their work."""
     n_trees, n_nodes = thresholds.shape[0], np.uint64(thresholds.shape[1])
     offsets = np.empty(n_nodes, np.uint64)
     work, kept = 0, 0
     for i in range(n):
-        at, score, passed = survivors[i], scores[i], True
+        at, score, passed = np.uint64(survivors[i, POSITION]), survivors[i, SCORE], True
         tree = first
         while passed and tree < n_trees:
             node = np.uint64(0)
             _set_offsets(places, tree, shape, offsets)
             while node < n_nodes:
-                k = kinds[tree, node]
+                k = 2 * np.uint64(kinds[tree, node])
                 value = np.int32(planes[at + offsets[node]])
-                value = ((value * views[i, k, 0]) >> 8) + views[i, k, 1]
+                value = ((value * survivors[i, GAIN + k]) >> 8) + survivors[i, SHIFT + k]
                 right = np.uint64(value >= thresholds[tree, node])
                 node = np.uint64(2) * node + np.uint64(1) + right
             score += leaves[tree, node - n_nodes]
@@ -299,7 +296,7 @@ def _one_by_one(
             tree += 1
         work += tree - first
         if passed:
-            survivors[kept], scores[kept] = at, score
+            survivors[kept, POSITION], survivors[kept, SCORE] = at, score
             kept += 1
     return kept, work
 
@@ -392,8 +389,7 @@ def score_rows(
         np.empty((n_nodes, STRETCH), np.int8),
     )  # fmt: skip
     capacity = 2 * STRETCH
-    survivors, totals = np.empty(capacity, np.uint64), np.empty(capacity, np.int64)
-    rest = (survivors, totals, np.empty((capacity, n_kinds + 1, 2), np.int32))
+    survivors = np.empty((capacity, GAIN + 2 * (n_kinds + 1)), np.int32)
     sums = (
         np.empty((n_kinds, width), np.int32), np.empty((max(n_kinds - 1, 0), width), np.int32),
         np.full(1, -1),
@@ -407,15 +403,25 @@ def score_rows(
         done = _first_trees(flat, start, *trees, small, units, scratch, scores, alive)
         work[0] += n * done
         n_alive = _gather(
-            planes, start, alive, scores, n_columns, window, scales, noises, sums, rest, n_alive
+            planes,
+            start,
+            alive,
+            scores,
+            n_columns,
+            window,
+            scales,
+            noises,
+            sums,
+            survivors,
+            n_alive,
         )
         start += n
         if start >= last or n_alive > capacity - STRETCH:
-            tree, n_alive, n_run = _together(flat, n_first, *trees, kinds, *rest, n_alive)
+            tree, n_alive, n_run = _together(flat, n_first, *trees, kinds, survivors, n_alive)
             work[1] += n_run
-            n_alive, n_run = _one_by_one(flat, tree, *trees, kinds, *rest, n_alive)
+            n_alive, n_run = _one_by_one(flat, tree, *trees, kinds, survivors, n_alive)
             work[1] += n_run
             for i in range(n_alive):
-                at = np.int64(survivors[i])
-                out[at // width, at % width] = totals[i] * unit
+                at = survivors[i, POSITION]
+                out[at // width, at % width] = survivors[i, SCORE] * unit
             n_alive = 0
