@@ -77,7 +77,8 @@ class Detector:
         Overlap by intersection over union, or by the smaller of the two areas.
     suppression : {"nms", "vote"}, default="nms"
         ``"vote"``: overlapping windows vote first, see :func:`bootstrap_det.boxes.vote`; the
-        score of a detection is then no longer that of one window.
+        score of a detection is then no longer that of one window, and the threshold applies to
+        it. What :func:`train` returns of boosted trees votes.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -158,8 +159,13 @@ class Detector:
             When the picture or a parameter cannot be used.
         """
         self._warn_below_cascade(threshold)
-        found = self.scan(image, threshold=threshold, n_threads=n_threads)
-        return self.suppress(found, image_id=image_id)
+        limit = self.threshold if threshold is None else _number(threshold)
+        # Every window votes, whatever the threshold, or scores would depend on it.
+        voting = self.suppression == "vote" and self.lowest_score > -np.inf
+        least = self.lowest_score if voting else limit
+        found = self.scan(image, threshold=least, n_threads=n_threads)
+        detections = self.suppress(found, image_id=image_id)
+        return detections[detections.scores >= limit]
 
     def detect_batch(
         self, images: Iterable[NDArray[Any]], *, threshold: float | None = None, n_jobs: int = 1
@@ -213,7 +219,8 @@ class Detector:
         for label in self.labels:
             of_label = np.flatnonzero(labels == label)
             if self.suppression == "vote":
-                boxes[of_label], scores[of_label] = box_ops.vote(boxes[of_label], scores[of_label])
+                votes = box_ops.vote(boxes[of_label], scores[of_label], **self._vote_gains(label))
+                boxes[of_label], scores[of_label] = votes
             best = box_ops.nms(
                 boxes[of_label],
                 scores[of_label],
@@ -224,6 +231,15 @@ class Detector:
         index = np.concatenate(kept)
         index = index[box_ops.score_order(boxes[index], scores[index])]
         return Detections(boxes[index], scores[index], labels[index], image_id)
+
+    def _vote_gains(self, label: str) -> dict[str, float]:
+        """Return how much votes count: more where scores differ by more."""
+        scale = max(
+            t.model.score_scale if isinstance(t.model, TreeModel) else 1.0
+            for t in self.templates
+            if t.label == label
+        )
+        return {"temperature": scale / 3.5, "hit_gain": scale / 14.0}
 
     def replace(self, **changes: Any) -> Detector:
         """Return the detector with some of its constructor's parameters changed.

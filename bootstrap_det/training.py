@@ -174,7 +174,7 @@ def train(
             replace(recipe, view=view),
             objects=positives.objects[chosen],
             params=params,
-            evaluate=_with_earlier(evaluate, tuple(templates)),
+            evaluate=_with_earlier(evaluate, recipe, tuple(templates)),
             callbacks=callbacks,
             state=state if n_views == 1 else None,
         )
@@ -182,17 +182,17 @@ def train(
         templates += state.detector.templates
         records += state.records
     assert state is not None  # there is at least one view
-    detector = Detector(templates, channels, pyramid=recipe.pyramid)
+    detector = recipe.detector(templates)
     return TrainingResult(detector, tuple(records), positives, state)
 
 
-def _with_earlier(evaluate: Evaluate | None, earlier: tuple[Template, ...]) -> Evaluate | None:
+def _with_earlier(
+    evaluate: Evaluate | None, recipe: Recipe, earlier: tuple[Template, ...]
+) -> Evaluate | None:
     """Return an evaluation of a view's detector together with the views trained before it."""
     if evaluate is None or not earlier:
         return evaluate
-    return lambda detector: evaluate(
-        Detector([*earlier, *detector.templates], detector.channels, pyramid=detector.pyramid)
-    )
+    return lambda detector: evaluate(recipe.detector([*earlier, *detector.templates]))
 
 
 def default_window(dataset: Dataset, label: str, channels: Channels) -> Window:

@@ -217,3 +217,19 @@ def seen_by_window(window, n_colors, noise):
         out[channel] = 128 + 40 * (out[channel] - out[channel].mean()) / deviation
     out[n_colors:] *= 96 / (mean_root + math.sqrt(192 * noise) / 2)
     return np.clip(out, 0, 255)
+
+
+def vote(boxes, scores, threshold, temperature, hit_gain, usual_hits):
+    """Return boxes and scores after all that overlap each one have voted."""
+    voted, raised = [], []
+    for i, (box, score) in enumerate(zip(boxes, scores, strict=True)):
+        near = [
+            (other, float(value))
+            for j, (other, value) in enumerate(zip(boxes, scores, strict=True))
+            if j == i or overlap(box, other, "iou") > threshold
+        ]
+        weights = [math.exp(min(value - score, 0) / temperature) for _, value in near]
+        total = sum(weight * other for weight, (other, _) in zip(weights, near, strict=True))
+        voted.append(total / sum(weights))
+        raised.append(score + hit_gain * math.log(len(near) / usual_hits))
+    return np.array(voted).reshape(-1, 4), np.array(raised)

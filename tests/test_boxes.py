@@ -1,6 +1,7 @@
 """Boxes: conversions, overlap, and the properties of non-maximum suppression."""
 
 import cv2
+import naive
 import numpy as np
 import pytest
 from hypothesis import given
@@ -171,3 +172,47 @@ def test_relative_whole_changes_nothing(rng):
 def test_boxes_must_be_numbers():
     with pytest.raises(ParameterError, match="boxes must be numbers"):
         box_ops.area([["a", "b", "c", "d"]])
+
+
+@given(scored_boxes(), thresholds, st.sampled_from([0.5, 6.0]), st.sampled_from([0.0, 2.0]))
+def test_vote_is_that_of_the_naive_twin(case, threshold, temperature, hit_gain):
+    boxes, scores = case
+    parameters = {"temperature": temperature, "hit_gain": hit_gain, "usual_hits": 3.0}
+    got = box_ops.vote(boxes, scores, threshold=threshold, **parameters)
+    ref = naive.vote(boxes, scores, threshold, *parameters.values())
+    for one, other in zip(got, ref, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-9)
+
+
+def test_vote_a_box_alone_stays_where_it_is_and_is_believed_less():
+    boxes, scores = box_ops.vote([[0, 0, 10, 10], [50, 50, 60, 60]], [1.0, 2.0])
+    assert boxes.tolist() == [[0, 0, 10, 10], [50, 50, 60, 60]]
+    assert (scores < [1.0, 2.0]).all()
+
+
+def test_vote_many_hits_are_believed_more_than_one():
+    crowd = np.array([[0, 0, 20, 20]]) + np.arange(-8, 8)[:, None] / 10
+    boxes, scores = box_ops.vote([*crowd, [60, 60, 80, 80]], [1.0] * 16 + [2.0])
+    assert scores[:16].min() > scores[16]
+    np.testing.assert_allclose(boxes[:16], np.tile(crowd.mean(axis=0), (16, 1)), atol=1e-9)
+
+
+def test_vote_of_nothing_is_nothing():
+    boxes, scores = box_ops.vote(np.zeros((0, 4)), [])
+    assert (boxes.shape, scores.shape) == ((0, 4), (0,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": [1.0, 2.0]}, r"scores must have shape \(1,\)"),
+        ({"scores": [np.nan]}, "must be finite"),
+        ({"threshold": 1.5}, r"'threshold' parameter of vote .* \[0, 1\]"),
+        ({"temperature": 0}, "'temperature' parameter of vote"),
+        ({"hit_gain": -1}, "'hit_gain' parameter of vote"),
+        ({"usual_hits": 0}, "'usual_hits' parameter of vote"),
+    ],
+)
+def test_vote_bad_input(change, message):
+    with pytest.raises(ParameterError, match=message):
+        box_ops.vote(**{"boxes": [[0, 0, 1, 1]], "scores": [0.5], **change})

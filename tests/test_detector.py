@@ -87,11 +87,27 @@ def test_scan_score_is_that_of_the_window_for_any_size(seed, height, width, padd
     check_master_property(detector, image, detector.scan(image, threshold=EVERYTHING))
 
 
+def test_detect_votes_are_the_same_whatever_the_threshold(any_toy):
+    voting = any_toy.detector.replace(suppression="vote")
+    for picture in any_toy.dataset.pictures[:5]:
+        every = voting.detect(picture.pixels, threshold=voting.lowest_score)
+        for threshold in (0.0, 1.5, 3.0):
+            some = voting.detect(picture.pixels, threshold=threshold)
+            expected = every[every.scores >= threshold]
+            np.testing.assert_array_equal(some.boxes, expected.boxes)
+            np.testing.assert_array_equal(some.scores, expected.scores)
+
+
+def test_trained_trees_vote_and_linear_models_do_not(any_toy):
+    boosted = any_toy.detector.templates[0].model.__class__.__name__ == "TreeModel"
+    assert any_toy.detector.suppression == ("vote" if boosted else "nms")
+
+
 def test_detect_score_is_that_of_the_window(any_toy):
     toy = any_toy
     image = toy.dataset.pictures[0].pixels
     found = toy.detector.scan(image)
-    detections = toy.detector.detect(image)
+    detections = toy.detector.replace(suppression="nms").detect(image)
     assert len(detections) > 0
     for box, score in zip(detections.boxes, detections.scores, strict=True):
         assert ((found.boxes == box).all(axis=1) & (found.scores == score)).any()

@@ -138,6 +138,12 @@ class TreeModel:
         return float(last * self.unit) if last > NEVER else -np.inf
 
     @property
+    def score_scale(self) -> float:
+        """The deviation of a walk through random leaves: by how much scores differ."""
+        leaves = self.leaves * self.unit
+        return float(np.sqrt((leaves**2).mean(axis=1).sum()))
+
+    @property
     def _rejection(self) -> NDArray[np.int32]:
         assert self.rejection is not None  # set by __post_init__
         return self.rejection

@@ -68,7 +68,7 @@ def load_checkpoint(
     if (header.get("format"), header.get("format_version")) != (FORMAT, FORMAT_VERSION):
         raise DataError(f"{path}: is not a checkpoint of this version. Train with --overwrite.")
     _check_fingerprint(path, header["fingerprint"], fingerprint)
-    detector = recipe.detector(unpack_model(header["model"], arrays, 0))
+    detector = recipe.detector([recipe.template(unpack_model(header["model"], arrays, 0))])
     features = _features(arrays["identities"], negatives, recipe)
     cache = recipe.cache(max_cache_bytes)
     cache.add(features, arrays["identities"], arrays["scores"])

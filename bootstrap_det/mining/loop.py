@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model, Samples
+from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.mining.cache import NegativeCache
@@ -105,10 +106,16 @@ class Recipe:
         """Length of a feature vector."""
         return int(np.prod(self.template_shape))
 
-    def detector(self, model: Model) -> Detector:
-        """Return the detector with this model as its template."""
-        template = Template(self.window, model, self.label)
-        return Detector([template], self.channels, pyramid=self.pyramid)
+    def template(self, model: Model) -> Template:
+        """Return the template with this model."""
+        return Template(self.window, model, self.label)
+
+    def detector(self, templates: Sequence[Template]) -> Detector:
+        """Return the detector of these templates; windows of boosted trees vote."""
+        voting = any(isinstance(template.model, TreeModel) for template in templates)
+        return Detector(
+            templates, self.channels, pyramid=self.pyramid, suppression="vote" if voting else "nms"
+        )
 
     def samples(
         self, positives: NDArray[Any], objects: NDArray[np.intp], cache: NegativeCache
@@ -209,7 +216,7 @@ def bootstrap(
                 samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
             )
             state.cache.rescore(_scores(model, state.cache.features))
-            state.detector = recipe.detector(model)
+            state.detector = recipe.detector([recipe.template(model)])
             found = float(np.mean(_scores(model, positives) >= 0.0))
         with clock.phase("evaluate"):
             evaluation = evaluate(state.detector) if evaluate else {}
