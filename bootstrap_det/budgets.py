@@ -11,16 +11,16 @@ from typing import Any
 from bootstrap_det._validation import check_choice
 
 BUDGETS: dict[str, dict[str, Any]] = {
-    "fast": {"rounds": 2, "n_trees": 512, "scales_per_octave": 6},
-    "default": {"rounds": 3, "n_trees": 2048, "scales_per_octave": 8},
+    "fast": {"rounds": 2, "n_trees": 512, "scales_per_octave": 4, "n_images_per_round": 400},
+    "default": {"rounds": 3, "n_trees": 2048, "scales_per_octave": 6, "n_images_per_round": 600},
     "best": {
-        "rounds": 4, "n_trees": 4096, "depth": 3, "scales_per_octave": 12,
+        "rounds": 4, "n_trees": 4096, "keep": 0.998, "scales_per_octave": 12, "n_copies": 2,
         "n_random_negatives": 10000, "n_negatives_per_round": 15000,
     },
 }  # fmt: skip
 
 # What only boosted trees take; a linear classifier has the rest of the preset.
-_OF_TREES = ("n_trees", "depth")
+_OF_TREES = ("n_trees", "keep")
 
 
 def with_budget(options: dict[str, Any]) -> dict[str, Any]:

@@ -170,6 +170,7 @@ _LOOP = _options(
     click.option("--blur", type=float, help="Of copies, at most: deviation in window pixels."),
     click.option("--pixel-noise", type=float, help="Of copies, at most: deviation in grey levels."),
     click.option("--n-random-negatives", type=int, help="Random windows of round 0."),
+    click.option("--n-images-per-round", type=int, help="Most pictures mined in a round."),
     click.option("--n-negatives-per-image", type=int, help="Most windows mined from a picture."),
     click.option("--n-negatives-per-round", type=int, help="Most windows mined in a round."),
     click.option("--mining-threshold", type=float, help="Smallest score of a mined window."),

@@ -148,7 +148,7 @@ class BoostedLearner:
     n_trees_first : int, default=32
         Trees of round 0; each round has four times as many as the one before, up to ``n_trees``,
         since early rounds only have to find the next negatives.
-    depth : int, default=2
+    depth : int, default=3
         Tests from the root to a leaf, 1 to 5.
     loss : {"logistic", "exponential"}, default="logistic"
         How the weight of a sample grows with its error, see :class:`BoostedTrees`.
@@ -171,7 +171,7 @@ class BoostedLearner:
 
     n_trees: int = 2048
     n_trees_first: int = 32
-    depth: int = 2
+    depth: int = 3
     loss: str = "logistic"
     shrinkage: float = 0.5
     feature_share: float = 1 / 16

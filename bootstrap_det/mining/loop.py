@@ -41,6 +41,8 @@ class BootstrapParams:
         Rounds of mining after round 0, which trains on random negatives.
     n_random_negatives : int, default=5000
         Random windows of round 0, drawn evenly from all pictures.
+    n_images_per_round : int or None, default=None
+        Most pictures mined in one round, drawn anew in each; by default all.
     n_negatives_per_image : int, default=100
         Most windows mined from one picture in one round.
     n_negatives_per_round : int, default=5000
@@ -63,6 +65,7 @@ class BootstrapParams:
 
     n_rounds: int = 2
     n_random_negatives: int = 5000
+    n_images_per_round: int | None = None
     n_negatives_per_image: int = 100
     n_negatives_per_round: int = 5000
     mining_threshold: float | None = None
@@ -80,6 +83,8 @@ class BootstrapParams:
         check_int(self.max_cache_bytes, "max_cache_bytes", "bootstrap", low=1)
         for name in ("n_random_negatives", "n_negatives_per_image", "n_negatives_per_round"):
             check_int(getattr(self, name), name, "bootstrap", low=1)
+        if self.n_images_per_round is not None:
+            check_int(self.n_images_per_round, "n_images_per_round", "bootstrap", low=1)
         if self.mining_threshold is not None:
             check_float(self.mining_threshold, "mining_threshold", "bootstrap")
         check_bool(self.skip_bad, "skip_bad", "bootstrap")

@@ -41,6 +41,7 @@ class Pool:
         self.n_windows = 0
         self.n_false_positives = 0
         self.n_images_capped = 0
+        self.n_images_left_out = 0
         self.n_over_limit = 0
         self.skipped: list[Skipped] = []
         self._waiting: list[tuple[NDArray[Any], NDArray[np.int64], NDArray[np.float64]]] = []
@@ -104,7 +105,8 @@ def mine_pictures(
     threshold = _mining_threshold(detector, recipe, params)
     pool = Pool(recipe.n_features, limit, recipe.channels.dtype)
     pool.threshold = threshold
-    pictures = negatives.pictures
+    pictures = _drawn(negatives.pictures, params, round_index)
+    pool.n_images_left_out = len(negatives.pictures) - len(pictures)
     quota, extra = divmod(params.n_random_negatives, len(pictures))
 
     def work(index: int, picture: Picture) -> Harvest | Skipped:
@@ -127,6 +129,18 @@ def mine_pictures(
             pool.add(picture.image_id, result)
         notify(callbacks, "on_progress", "mine", index + 1, len(pictures))
     return pool
+
+
+def _drawn(
+    pictures: Sequence[Picture], params: BootstrapParams, round_index: int
+) -> Sequence[Picture]:
+    """Return the pictures of a round, in their order."""
+    limit = params.n_images_per_round
+    if limit is None or limit >= len(pictures):
+        return pictures
+    rng = np.random.default_rng([params.seed, round_index])
+    chosen = rng.choice(len(pictures), limit, replace=False)
+    return [pictures[index] for index in np.sort(chosen)]
 
 
 def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator) -> Harvest:

@@ -153,6 +153,7 @@ class RoundRecord:
         limits = tuple(
             name
             for name, reached in (
+                ("n_images_per_round", pool.n_images_left_out),
                 ("n_negatives_per_image", pool.n_images_capped),
                 ("n_negatives_per_round", pool.n_over_limit),
                 ("max_cache_bytes", added.n_evicted + added.n_refused),
