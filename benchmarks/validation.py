@@ -35,6 +35,17 @@ def validation_set(root: Path) -> Dataset:
     return replace(full, pictures=tuple(pictures[index] for index in sorted(chosen)))
 
 
+def clean_faces(root: Path) -> Dataset:
+    """Return the pictures that `halves` does not hold out; hard and small faces are ignored."""
+    attributes = _hard_faces(root / ANNOTATIONS)
+    train, _ = halves(faces_in_the_wild(root))
+    judged = [
+        replace(p, ignore=p.ignore | np.array(attributes.get(p.image_id, []), dtype=bool))
+        for p in train.pictures
+    ]
+    return replace(train, pictures=tuple(p for p in judged if p.targets.any()))
+
+
 def faces_in_the_wild(root: Path) -> Dataset:
     """Return all pictures; every face that is not small counts, however hard."""
     full = read_coco(root / ANNOTATIONS)

@@ -17,7 +17,7 @@ MIN_CALIBRATION_SAMPLES = 20
 
 
 def calibrate_cascade(
-    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.99
+    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
@@ -33,7 +33,7 @@ def calibrate_cascade(
         Its own rejection thresholds do not matter.
     positives : ndarray of shape (n, n_features)
         Objects that the trees were not fitted on.
-    keep : float, default=0.99
+    keep : float, default=0.975
         Share of them that must pass every tree, in (0, 1].
 
     Raises

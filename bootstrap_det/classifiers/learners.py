@@ -160,7 +160,7 @@ class BoostedLearner:
         How many trees, of a depth of 2 at most, see the channels as they are, which a scan can run
         over all windows at once, before trees may also look at values normalised by the window.
         With 0, all of them may, which is several times as slow to scan.
-    keep : float, default=0.99
+    keep : float, default=0.975
         Share of the held-out objects that the cascade must not reject.
     mining_keep : float, default=0.995
         The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
@@ -176,7 +176,7 @@ class BoostedLearner:
     shrinkage: float = 0.5
     feature_share: float = 1 / 16
     first_trees: int = FIRST_TREES
-    keep: float = 0.99
+    keep: float = 0.975
     mining_keep: float = 0.995
     holdout: float = 0.1
     name = "boosted"
