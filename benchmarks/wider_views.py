@@ -45,7 +45,7 @@ def main() -> None:
         learner=BoostedLearner(n_trees=options.trees),
         n_views=options.views,
         params=BootstrapParams(
-            n_rounds=3, n_images_per_round=600, n_negatives_per_round=8000,
+            n_rounds=2, n_images_per_round=300, n_negatives_per_round=8000,
             n_negatives_per_image=60, n_jobs=options.jobs,
         ),
         callbacks=[Progress()],

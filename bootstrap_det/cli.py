@@ -63,6 +63,17 @@ def _parse_size(ctx: click.Context, param: click.Parameter, value: str | None) -
     return (height, width) if value else None
 
 
+def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    """Return ``X1,Y1,X2,Y2`` as four floats."""
+    try:
+        part = tuple(float(v) for v in value.split(",")) if value else None
+    except ValueError:
+        part = ()
+    if part is not None and (len(part) != 4 or not (part[0] < part[2] and part[1] < part[3])):
+        raise click.BadParameter(f"{value!r} is not a part of a box like 0,0,1,1 (x1,y1,x2,y2).")
+    return part
+
+
 _PATH = click.Path(path_type=Path)
 _JOBS = click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Pictures at a time.",
@@ -78,7 +89,9 @@ _TEST_DATA = _options(
     click.option("--test-data", type=_PATH, help="Annotations (COCO JSON) of the test set."),
     click.option("--test-images", type=_PATH, help="Folder of its pictures."),
     click.option("--test-boxes", metavar="NAME", help="Its box convention: a field of the JSON."),
-)
+    click.option("--box-map", metavar="X1,Y1,X2,Y2", callback=_parse_part,
+                 help="The part of a detected box to compare, in its sides; by default 0,0,1,1."),
+)  # fmt: skip
 _TRAIN_DATA = _options(
     click.option("--dataset", metavar="NAME", help="Named data set, such as faces."),
     click.option("--data", type=_PATH, help="Annotations (COCO JSON) of your own data."),
@@ -133,6 +146,8 @@ _SCALES = _options(
         callback=_parse_size,
         help="The template's size in pixels.",
     ),
+    click.option("--context", type=float,
+                 help="Surroundings in the window, on each side, in heights of the object."),
     _OBJECT_SIZES,
     click.option("--padding", type=int, help="Border round each level, level pixels."),
     click.option("--power-law", is_flag=True,
@@ -346,7 +361,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         label=options["label"],
         iou_threshold=options["iou_threshold"],
         score_floor=options["score_floor"],
-        detection_map=test.detection_map,
+        detection_map=jobs.detection_map(options, test),
         n_jobs=options["jobs"],
         skip_bad=options["skip_bad"],
     )

@@ -14,6 +14,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from bootstrap_det.boxes import SAME_BOX, relative
 from bootstrap_det.budgets import with_budget
 from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
@@ -62,13 +63,13 @@ def make_job(options: Options) -> Job:
     pyramid = _pyramid(options, channels, train, negatives)
     test = test_splits(options)
     label = the_label(train, options["label"])
-    window = as_window(options["window"], train, label, channels)
+    window = as_window(options["window"], train, label, channels, options["context"] or 0.0)
     return Job(
         name=name,
         train=train,
         negatives=negatives,
         test=test.test,
-        detection_map=test.detection_map,
+        detection_map=detection_map(options, test),
         recipe=Recipe(window, channels, pyramid, label, learner),
         jitter=jitter,
         params=params,
@@ -200,6 +201,12 @@ def test_splits(options: Options) -> Splits:
     if named_one and found.test is None:
         raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
     return found
+
+
+def detection_map(options: Options, test: Splits) -> tuple[float, ...]:
+    """Return what maps a detection to the test set's boxes: the user's map, then the card's."""
+    own = options["box_map"] or SAME_BOX
+    return tuple(float(v) for v in relative([own], test.detection_map)[0])
 
 
 def load_detector(options: Options) -> Detector:

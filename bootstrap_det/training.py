@@ -13,7 +13,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from bootstrap_det._validation import check_size
+from bootstrap_det._validation import check_float, check_size
 from bootstrap_det.channels import ACF, HOG, Channels
 from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Crops, Dataset, Picture, Skipped
@@ -96,6 +96,7 @@ def train(
     negatives: Dataset | None = None,
     label: str | None = None,
     window: Window | tuple[int, int] | None = None,
+    context: float = 0.0,
     channels: Channels | None = None,
     pyramid: Pyramid | None = None,
     jitter: Jitter | None = None,
@@ -118,6 +119,8 @@ def train(
         Which category to train; may be left out when there is only one.
     window : Window, (height, width) or None, default=None
         The template's extent in pixels; by default :func:`default_window`.
+    context : float, default=0.0
+        Surroundings in the default window on each side, as a share of the object's height.
     channels : Channels or None, default=None
         Features; by default :func:`default_channels`.
     pyramid : Pyramid or None, default=None
@@ -149,9 +152,8 @@ def train(
     params, learner = params or BootstrapParams(), learner or BoostedLearner()
     channels = channels or default_channels("acf", learner.name)
     label = the_label(dataset, label)
-    recipe = Recipe(
-        as_window(window, dataset, label, channels), channels, pyramid or Pyramid(), label, learner
-    )
+    window = as_window(window, dataset, label, channels, context)
+    recipe = Recipe(window, channels, pyramid or Pyramid(), label, learner)
     negatives = negatives or dataset
     negatives.require_negatives()
     positives = positive_features(
@@ -195,14 +197,28 @@ def _with_earlier(
     return lambda detector: evaluate(recipe.detector([*earlier, *detector.templates]))
 
 
-def default_window(dataset: Dataset, label: str, channels: Channels) -> Window:
+def default_window(
+    dataset: Dataset, label: str, channels: Channels, *, context: float = 0.0
+) -> Window:
     """Return a window that fits the objects of a data set.
 
     For crops it is their size, for boxes their median aspect ratio at about 40x40 pixels, or at
     the size of the smaller quarter of the objects where these are smaller; sides are rounded to
-    whole cells.
+    whole cells. With ``context``, as much of the surroundings is in it on each side, as a share
+    of the object's height.
+
+    Raises
+    ------
+    ParameterError
+        When context is asked for of crops, whose surroundings are not known.
     """
+    check_float(context, "context", "train", low=0.0, high=2.0)
     if dataset.crops is not None:
+        if context:
+            raise ParameterError(
+                f"The 'context' parameter of train must be 0 for crops, which end where they end. "
+                f"Got {context:g}; give annotated pictures, or crops that show more."
+            )
         height, width = dataset.crops.pixels.shape[1:3]
     else:
         boxes = _target_boxes(dataset, label)
@@ -210,9 +226,12 @@ def default_window(dataset: Dataset, label: str, channels: Channels) -> Window:
         aspect = float(np.median(sides[:, 0] / sides[:, 1]))
         area = min(float(DEFAULT_WINDOW_AREA), float(np.percentile(sides.prod(axis=1), 25)))
         height, width = np.sqrt(area / aspect), np.sqrt(area * aspect)
-    cell = channels.cell_size
-    rows, columns = (max(round(side / cell), 3) for side in (height, width))
-    return Window((rows * cell, columns * cell))
+    cell, margin = channels.cell_size, 2.0 * context * height
+    rows, columns = (max(round((side + margin) / cell), 3) * cell for side in (height, width))
+    if not context:
+        return Window((rows, columns))
+    x, y = (columns - width) / 2, (rows - height) / 2
+    return Window((rows, columns), (x, y, x + width, y + height))
 
 
 def positive_features(
@@ -351,11 +370,20 @@ def the_label(dataset: Dataset, label: str | None) -> str:
 
 
 def as_window(
-    window: Window | tuple[int, int] | None, dataset: Dataset, label: str, channels: Channels
+    window: Window | tuple[int, int] | None,
+    dataset: Dataset,
+    label: str,
+    channels: Channels,
+    context: float = 0.0,
 ) -> Window:
     """Return the window to train: the one given, checked, or :func:`default_window`."""
     if window is None:
-        return default_window(dataset, label, channels)
+        return default_window(dataset, label, channels, context=context)
+    if context:
+        raise ParameterError(
+            f"The 'context' parameter of train makes a window, so it must be 0 where one is given. "
+            f"Got {context:g}; give a Window with an object_box instead."
+        )
     if not isinstance(window, Window):
         window = Window(check_size(window, "window", "train"))
     if min(channels.grid_shape(window.size)) < 1:

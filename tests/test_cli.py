@@ -20,7 +20,7 @@ from bootstrap_det.cli import main
 SIDE = 28  # of a cross, pixels
 FAST = [
     "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--rounds", "2",
-    "--n-trees", "48", "--n-trees-first", "3", "--depth", "1", "--holdout", "0.4",
+    "--n-trees", "48", "--n-trees-first", "1", "--depth", "1", "--holdout", "0.4",
     "--n-copies", "4",
 ]  # fmt: skip
 LINEAR = [
@@ -159,6 +159,9 @@ def test_evaluate_agrees_for_model_and_results(run_folder, data):
     assert of_model["ap"] == pytest.approx(of_results["ap"], abs=1e-6)
     assert of_model["ap"] == pytest.approx(summary["final"]["ap50"], abs=1e-12)
     assert of_model["recall_at_fppi"] == of_results["recall_at_fppi"]
+    whole = ("evaluate", "--model", run_folder / "model.bdet", *test, "--box-map")
+    assert json.loads(invoke(*whole, "0,0,1,1").stdout)["ap"] == of_model["ap"]
+    assert json.loads(invoke(*whole, "-1,-1,2,2").stdout)["ap"] == 0.0
     stricter = invoke(
         "evaluate", "--model", run_folder / "model.bdet", *test, "--iou-threshold", "0.9"
     )
@@ -402,6 +405,8 @@ def test_train_says_why_no_window_can_match(data, tmp_path):
         (["train", "--dataset", "faces", "--rounds", "-1"], "--rounds"),
         (["evaluate", "--test-data", "x.json"], "one of them"),
         (["evaluate", "--model", "x"], "Give the test set"),
+        (["evaluate", "--model", "x", "--box-map", "0,0,1"], "is not a part of a box like 0,0,1,1"),
+        (["evaluate", "--model", "x", "--box-map", "1,0,0,1"], "is not a part of a box"),
         (["detect"], "SOURCES"),
         (["fly"], "No such command"),
     ],

@@ -76,7 +76,7 @@ def test_octaves_are_exact_and_the_others_close(channels):
             for channel, (one, other) in enumerate(zip(got, exact, strict=True)):
                 alike = np.corrcoef(one.ravel(), other.ravel())[0, 1]
                 assert alike > (0.98, 0.8, 0.4)[min(channel, 2)]
-                assert one.mean() == pytest.approx(other.mean(), rel=0.15)
+                assert one.mean() == pytest.approx(other.mean(), rel=0.25)
 
 
 def test_channels_between_octaves_are_scaled_by_the_power_law():
