@@ -79,13 +79,15 @@ def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
     yield _Change()
     for _ in range(jitter.n_copies):
         dx, dy, scale, rotation, gain = rng.uniform(-1.0, 1.0, 5)
+        blur, noise = rng.uniform(0.0, 1.0, 2)
         yield _Change(
             dx * jitter.shift,
             dy * jitter.shift,
             (1.0 + jitter.scale) ** scale,
             rotation * jitter.rotation,
             (1.0 + jitter.gain) ** gain,
-            *(rng.uniform(0.0, 1.0, 2) * (jitter.blur, jitter.pixel_noise)),
+            blur * jitter.blur,
+            noise * jitter.pixel_noise,
             int(rng.integers(2**32)),
         )
 
@@ -210,9 +212,10 @@ def _degraded(patch: NDArray[Any], change: _Change) -> NDArray[Any]:
     if change.gain == 1.0 and not change.blur and not change.pixel_noise:
         return patch
     mean = float(patch.mean())
-    values = (patch.astype(np.float32) - mean) * change.gain + mean
+    values: NDArray[Any] = (patch.astype(np.float32) - mean) * change.gain + mean
     if change.blur:
-        values = cv2.GaussianBlur(values, (0, 0), change.blur, borderType=cv2.BORDER_REPLICATE)
+        sigma, border = change.blur, cv2.BORDER_REPLICATE
+        values = np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=border))
     if change.pixel_noise:
         values += np.random.default_rng(change.seed).normal(0.0, change.pixel_noise, values.shape)
     return np.asarray(np.clip(np.rint(values), 0, 255), dtype=np.uint8)

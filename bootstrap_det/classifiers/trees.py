@@ -307,7 +307,7 @@ def _in_groups(leaves: NDArray[np.float64], unit: float, n_first: int) -> NDArra
         # Rounding may add half a unit a tree.
         largest = _group_bound(leaves[trees]) / (127 - GROUP / 2)
         coarse[trees] = max(unit, 2.0 ** np.ceil(np.log2(max(largest, unit))))
-    return np.rint(leaves / coarse[:, None]) * (coarse[:, None] / unit)
+    return np.asarray(np.rint(leaves / coarse[:, None]) * (coarse[:, None] / unit))
 
 
 def _check_trees(model: TreeModel) -> None:
