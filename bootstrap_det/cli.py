@@ -247,6 +247,10 @@ def detect(**options: Any) -> None:
 
     with _one_sentence():
         detector = jobs.load_detector(options)
+        if options["threshold"] is not None and (
+            note := detector.threshold_note(options["threshold"])
+        ):
+            click.echo(f"note: {note}", err=True)
         result = inference.detect_files(
             detector,
             inference.expand_sources(options["sources"]),

@@ -158,7 +158,8 @@ class Detector:
         ParameterError
             When the picture or a parameter cannot be used.
         """
-        self._warn_below_cascade(threshold)
+        if threshold is not None and (note := self.threshold_note(threshold)):
+            warnings.warn(note, UserWarning, stacklevel=2)
         limit = self.threshold if threshold is None else _number(threshold)
         # Every window votes, whatever the threshold, or scores would depend on it.
         voting = self.suppression == "vote" and self.lowest_score > -np.inf
@@ -197,18 +198,16 @@ class Detector:
             np.concatenate(boxes), np.concatenate(scores), np.concatenate(windows), n_windows
         )
 
-    def _warn_below_cascade(self, threshold: float | None) -> None:
-        """Warn when windows of the scores asked for were rejected before they had a score."""
-        if threshold is None or all(isinstance(t.model, LinearModel) for t in self.templates):
-            return
-        if _number(threshold) < self.lowest_score:
-            warnings.warn(
-                f"A threshold of {threshold:g} is below {self.lowest_score:g}, the least score "
-                "that the cascade was calibrated to let pass: most windows between the two are "
-                "rejected unseen. Train with a larger 'keep' to get them.",
-                UserWarning,
-                stacklevel=3,
-            )
+    def threshold_note(self, threshold: float) -> str:
+        """Return what is missing at a threshold, a sentence; empty where nothing is."""
+        linear = all(isinstance(t.model, LinearModel) for t in self.templates)
+        if linear or _number(threshold) >= self.lowest_score:
+            return ""
+        return (
+            f"A threshold of {threshold:g} is below {self.lowest_score:g}, the least score that "
+            "the cascade was calibrated to let pass: most windows between the two are rejected "
+            "unseen. Train with a larger 'keep' to get them."
+        )
 
     def suppress(self, found: Candidates, *, image_id: int | None = None) -> Detections:
         """Return the detections that non-maximum suppression leaves of the candidates."""

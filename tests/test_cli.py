@@ -149,6 +149,14 @@ def test_detect_json_goes_to_stdout_alone(run_folder, data):
     assert none.exit_code == 0
 
 
+def test_detect_says_when_a_threshold_is_below_the_cascade(run_folder, data):
+    arguments = ("detect", data / "test/images/00.png", "--model", run_folder / "model.bdet")
+    assert "note:" not in invoke(*arguments).stderr
+    low = invoke(*arguments, "--threshold", "-1000")
+    assert low.exit_code == 0
+    assert "note: A threshold of -1000 is below" in low.stderr
+
+
 def test_evaluate_agrees_for_model_and_results(run_folder, data):
     test = ["--test-data", data / "test/annotations.json", "--json"]
     of_model = json.loads(invoke("evaluate", "--model", run_folder / "model.bdet", *test).stdout)
