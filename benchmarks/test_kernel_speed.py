@@ -53,15 +53,19 @@ def linear_scores() -> Call:
     return lambda: model.score_level(level)
 
 
-def tree_scores() -> Call:
-    """Return the scores of all windows of a level, from trees that reject nobody."""
+def tree_scores(n_coarse: int) -> Call:
+    """Return the scores of all windows of a level, from trees that reject nobody.
+
+    Of ``n_coarse`` of them, four at a time add up in bytes; the others need 16 bits.
+    """
     channels = ACF(normalise="none")
     level = channels.compute(picture())
     shape = (channels.n_channels, *channels.grid_shape(WINDOW))
     rng = np.random.default_rng(0)
     nodes = rng.integers(0, np.prod(shape), (64, 3))
     leaves = rng.normal(scale=0.2, size=(64, 4))
-    model = TreeModel.from_floats(nodes, rng.integers(1, 255, nodes.shape), leaves, shape)
+    thresholds = rng.integers(1, 255, nodes.shape)
+    model = TreeModel.from_floats(nodes, thresholds, leaves, shape, n_coarse=n_coarse)
     return lambda: model.score_level(level)
 
 
@@ -98,7 +102,8 @@ WORK: dict[str, Callable[[], Call]] = {
     "acf, as it is": lambda: features(ACF(normalise="none")),
     "acf, for windows to normalise": lambda: features(ACF()),
     "linear scores": linear_scores,
-    "64 trees for all windows": tree_scores,
+    "64 trees for all windows, in bytes": lambda: tree_scores(64),
+    "64 trees for all windows, in 16 bits": lambda: tree_scores(0),
     "resampling by area": smaller,
     "nms, iou": lambda: suppression("iou"),
     "nms, min": lambda: suppression("min"),
