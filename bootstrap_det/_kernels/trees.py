@@ -277,17 +277,15 @@ def _together(planes, first, places, shape, thresholds, leaves, rejection, kinds
 def _one_by_one(planes, first, places, shape, thresholds, leaves, rejection, kinds, survivors, n):
     """Run the trees from ``first`` on over each survivor; return those left, and their work."""
     n_trees, n_nodes = thresholds.shape[0], np.uint64(thresholds.shape[1])
-    offsets = np.empty(n_nodes, np.uint64)
     work, kept = 0, 0
     for i in range(n):
         at, score, passed = np.uint64(survivors[i, POSITION]), survivors[i, SCORE], True
         tree = first
         while passed and tree < n_trees:
             node = np.uint64(0)
-            _set_offsets(places, tree, shape, offsets)
             while node < n_nodes:
                 k = 2 * np.uint64(kinds[tree, node])
-                value = np.int32(planes[at + offsets[node]])
+                value = np.int32(planes[at + _offset(places, tree, node, shape)])
                 value = ((value * survivors[i, GAIN + k]) >> 8) + survivors[i, SHIFT + k]
                 right = np.uint64(value >= thresholds[tree, node])
                 node = np.uint64(2) * node + np.uint64(1) + right
@@ -302,14 +300,20 @@ def _one_by_one(planes, first, places, shape, thresholds, leaves, rejection, kin
 
 
 @njit(cache=True, nogil=True)
-def _set_offsets(places, tree, shape, out):
-    """Fill where a tree's features are in the flattened planes, from a window's position.
+def _offset(places, tree, node, shape):
+    """Return where a node's feature is in the flattened planes, from a window's position.
 
     ``places`` uint32 (3, n_trees, n_nodes): plane, row and column; ``shape`` height and width.
     """
+    row = np.uint64(places[0, tree, node]) * shape[0] + np.uint64(places[1, tree, node])
+    return row * shape[1] + np.uint64(places[2, tree, node])
+
+
+@njit(cache=True, nogil=True)
+def _set_offsets(places, tree, shape, out):
+    """Fill the offsets of all nodes of a tree."""
     for node in range(len(out)):
-        row = np.uint64(places[0, tree, node]) * shape[0] + np.uint64(places[1, tree, node])
-        out[node] = row * shape[1] + np.uint64(places[2, tree, node])
+        out[node] = _offset(places, tree, node, shape)
 
 
 @njit(cache=True, nogil=True)

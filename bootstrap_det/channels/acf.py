@@ -91,6 +91,7 @@ class ACF:
         angles = np.arange(self.n_orientations) * (np.pi / self.n_orientations)
         self._cosines = np.rint(np.cos(angles) * self._scale).astype(np.int16)
         self._sines = np.rint(np.sin(angles) * self._scale).astype(np.int16)
+        self._normalisation = self._by_window() if self.normalise == "window" else None
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
@@ -157,15 +158,7 @@ class ACF:
     @property
     def normalisation(self) -> Normalisation | None:
         """How windows are normalised; None where they are not."""
-        if self.normalise != "window":
-            return None
-        n_colors = self.n_colors
-        root = _kernels.ROOT_GAIN * np.sqrt(self.noise) / 2
-        return Normalisation(
-            np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
-            np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
-            np.array([2.0 * self.noise] * n_colors + [root]),
-        )
+        return self._normalisation
 
     def window_features(
         self,
@@ -185,6 +178,15 @@ class ACF:
             values, *at, *shape, how.kinds, how.scales, how.noises, seen
         )
         return np.concatenate([plain, seen], axis=1)
+
+    def _by_window(self) -> Normalisation:
+        n_colors = self.n_colors
+        root = _kernels.ROOT_GAIN * np.sqrt(self.noise) / 2
+        return Normalisation(
+            np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
+            np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
+            np.array([2.0 * self.noise] * n_colors + [root]),
+        )
 
     def _normalise_locally(self, sums: NDArray[np.uint16], out: NDArray[np.uint8]) -> None:
         n_colors, area = self.n_colors, self.cell_size**2
