@@ -189,7 +189,10 @@ class Detector:
         boxes, scores, windows, n_windows = [np.zeros((0, 4))], [np.zeros(0)], [_NO_WINDOWS], 0
         for level in self.iter_scored_levels(image, n_threads=n_threads):
             n_windows += level.scores.size
-            rows, columns = np.nonzero(level.scores >= max(limit, _LEAST))
+            enough = np.flatnonzero(level.scores >= max(limit, _LEAST))
+            if not len(enough):
+                continue
+            rows, columns = np.divmod(enough, level.scores.shape[1])
             window = self.templates[level.template_index].window
             boxes.append(windows_to_boxes(level.plan, window, rows, columns))
             scores.append(level.scores[rows, columns].astype(np.float64))

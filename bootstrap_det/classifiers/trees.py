@@ -213,7 +213,8 @@ class TreeModel:
             return np.empty((0, 0), np.float32)
         out = np.empty((n_rows, n_columns), np.float32)
         fixed = self._scan_arguments(self.quantise(channels), normalisation)
-        edges = np.linspace(0, n_rows, min(n_threads, n_rows) + 1).astype(int)
+        n_bands = min(n_threads, n_rows)
+        edges = [n_rows * band // n_bands for band in range(n_bands + 1)]
         counts = np.zeros((len(edges) - 1, 2), np.int64)
         bands = [
             (*fixed, first, last, out, count)
