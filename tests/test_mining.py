@@ -292,9 +292,33 @@ def test_bootstrap_needs_negatives(toy):
         bootstrap(toy.positives, Dataset("empty"), toy.recipe)
 
 
+def test_a_limit_on_pictures_draws_anew_in_each_round(any_toy):
+    state = run(any_toy, n_images_per_round=3, **UNCAPPED)
+    assert [record.n_images_scanned for record in state.records] == [3, 3, 3]
+    for record in state.records:
+        assert "n_images_per_round" in record.limits
+        assert not record.complete
+        assert not record.converged
+    other = run(any_toy, n_images_per_round=3, **{**UNCAPPED, "seed": 9})
+    assert len(np.unique(state.cache.identities[:, 0])) > 3  # not the same ones in each round
+    assert model_of_state(run(any_toy, n_images_per_round=3, **UNCAPPED)) == model_of_state(state)
+    assert model_of_state(other) != model_of_state(state)
+
+
+def test_a_limit_above_the_number_of_pictures_limits_nothing(any_toy):
+    state = run(any_toy, n_images_per_round=1000)
+    assert model_of_state(state) == model_of_state(run(any_toy))
+    assert "n_images_per_round" not in state.records[-1].limits
+
+
+def model_of_state(state):
+    return conftest.parts_of(state.detector.templates[0].model)
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"n_images_per_round": 0}, "'n_images_per_round' parameter"),
         ({"n_rounds": -1}, r"'n_rounds' parameter of bootstrap .* \[0, 1000\]. Got -1"),
         ({"n_random_negatives": 0}, "'n_random_negatives' parameter"),
         ({"n_negatives_per_image": 1.5}, "'n_negatives_per_image' parameter"),
