@@ -93,10 +93,10 @@ def test_small_object_is_enlarged_in_place(rng):
     assert np.abs(got[2:-2, 2:-2] - cv2.resize(image, None, fx=2, fy=2)[62:78, 62:74]).max() < 1
 
 
-@pytest.mark.parametrize("name", ["shift", "scale", "rotation", "gain"])
+@pytest.mark.parametrize("name", ["shift", "scale", "rotation", "gain", "blur", "pixel_noise"])
 def test_each_jitter_changes_only_the_copies(rng, name):
     values = {"shift": 0.0, "scale": 0.0, "rotation": 0.0, "gain": 0.0}
-    values[name] = {"rotation": 10.0}.get(name, 0.3)
+    values[name] = {"rotation": 10.0, "blur": 6.0, "pixel_noise": 6.0}.get(name, 0.3)
     image = smooth(rng).astype(np.uint8)
     plain, copy = patches(image, [7, 9, 23, 29], jitter=Jitter(1, mirror=False, **values))
     np.testing.assert_array_equal(plain, image[9:29, 7:23])
@@ -110,6 +110,20 @@ def test_gain_keeps_the_mean_and_changes_the_contrast(rng):
     ratios = [copy.std() / plain.std() for copy in copies]
     assert 0.6 < min(ratios) < 0.8 < 1.2 < max(ratios) < 1.55
     assert all(abs(copy.mean() - plain.mean()) < 3 for copy in copies)
+
+
+def test_noise_and_blur_change_contrast_their_own_ways(rng):
+    image = rng.integers(60, 196, (50, 60)).astype(np.uint8)
+    still = {"n_copies": 20, "mirror": False, "shift": 0, "scale": 0, "rotation": 0, "gain": 0}
+    plain, *noisy = patches(image, [7, 9, 23, 29], jitter=Jitter(**still, pixel_noise=30.0))
+    assert all(copy.std() >= plain.std() - 1 for copy in noisy)
+    residues = [(copy.astype(float) - plain).std() for copy in noisy]
+    assert min(residues) < 10 < 20 < max(residues) < 33
+    assert len({copy.tobytes() for copy in noisy}) == 20
+    plain, *blurred = patches(image, [7, 9, 23, 29], jitter=Jitter(**still, blur=2.0))
+    assert all(copy.std() <= plain.std() for copy in blurred)
+    assert min(copy.std() for copy in blurred) < 0.4 * plain.std()
+    assert all(abs(copy.mean() - plain.mean()) < 5 for copy in blurred)
 
 
 def test_jitter_without_ranges_makes_equal_copies(rng):
@@ -146,6 +160,8 @@ def test_draw_changes_stay_within_their_limits(rng):
         ({"scale": 1.0}, r"'scale' parameter .* \[0, 0.9\]"),
         ({"rotation": 200}, "'rotation' parameter"),
         ({"gain": float("nan")}, "'gain' parameter"),
+        ({"blur": -1}, "'blur' parameter"),
+        ({"pixel_noise": 300}, r"'pixel_noise' parameter .* \[0, 255\]"),
     ],
 )
 def test_jitter_errors(parameters, message):
