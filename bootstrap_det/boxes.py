@@ -139,8 +139,8 @@ def vote(
     """Return each box and score after all that overlap it have voted, to be suppressed by nms.
 
     A box becomes the weighted mean of its cluster, and its score rises with the logarithm of the
-    cluster's size: an object is hit at many positions and scales, an accident at few. The time
-    is quadratic in the number of boxes.
+    cluster's size: an object is hit at many positions and scales, an accident at few. The time is
+    that of all pairs that overlap from left to right.
 
     Parameters
     ----------
@@ -172,7 +172,8 @@ def vote(
     check_float(hit_gain, "hit_gain", "vote", low=0.0)
     check_float(usual_hits, "usual_hits", "vote", low=1e-6)
     voted, counts = np.empty_like(array), np.empty(len(array), np.int64)
-    _kernels.vote(array, values, limit, temperature, voted, counts)
+    order, totals = np.argsort(array[:, 0], kind="stable"), np.empty(len(array))
+    _kernels.vote(array, values, order, limit, temperature, totals, voted, counts)
     return voted, values + hit_gain * np.log(counts / usual_hits)
 
 

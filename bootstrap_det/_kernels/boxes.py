@@ -52,21 +52,32 @@ def greedy_nms(boxes, threshold, by_smaller, kept):
 
 
 @njit(cache=True, nogil=True)
-def vote(boxes, scores, threshold, temperature, out_boxes, out_counts):
+def vote(boxes, scores, order, threshold, temperature, totals, out_boxes, out_counts):
     """Fill each box's mean with those that overlap it more than ``threshold``, and their number.
 
-    A neighbour weighs ``exp((its score - score) / temperature)``, at most 1.
+    A neighbour weighs ``exp((its score - score) / temperature)``, at most 1. ``order`` (n,) sorts
+    the boxes by their left side, so that a box is compared only with those that begin before it
+    ends; ``totals`` (n,) float64 is scratch.
     """
-    for i in range(boxes.shape[0]):
-        total = 0.0
-        out_boxes[i] = 0.0
-        out_counts[i] = 0
-        for j in range(boxes.shape[0]):
-            if i == j or _overlap(boxes[i], boxes[j], False) > threshold:
-                weight = np.exp(min(scores[j] - scores[i], 0.0) / temperature)
-                total += weight
+    out_boxes[:] = boxes
+    totals[:] = 1.0
+    out_counts[:] = 1
+    for a in range(len(order)):
+        i = order[a]
+        for b in range(a + 1, len(order)):
+            j = order[b]
+            if boxes[j, 0] >= boxes[i, 2]:
+                break
+            if _overlap(boxes[i], boxes[j], False) > threshold:
+                to_i = np.exp(min(scores[j] - scores[i], 0.0) / temperature)
+                to_j = np.exp(min(scores[i] - scores[j], 0.0) / temperature)
+                totals[i] += to_i
+                totals[j] += to_j
                 out_counts[i] += 1
+                out_counts[j] += 1
                 for k in range(4):
-                    out_boxes[i, k] += weight * boxes[j, k]
+                    out_boxes[i, k] += to_i * boxes[j, k]
+                    out_boxes[j, k] += to_j * boxes[i, k]
+    for i in range(len(order)):
         for k in range(4):
-            out_boxes[i, k] /= total
+            out_boxes[i, k] /= totals[i]
