@@ -33,7 +33,7 @@ import validation
 from rivals import Rival, Run
 
 from bootstrap_det import Dataset, Detector, load_dataset
-from bootstrap_det.boxes import SAME_BOX
+from bootstrap_det.boxes import SAME_BOX, relative
 from bootstrap_det.evaluation import Evaluation
 
 SETS = ("mit-cmu", "validation", "held-out", "cars")
@@ -218,10 +218,7 @@ def inverse(part: Map) -> Map:
 
 def then(first: Map, second: Map) -> Map:
     """Return the map that does one map of boxes after another."""
-    x1, y1, x2, y2 = first
-    width, height = x2 - x1, y2 - y1
-    corners = ((x1, width), (y1, height), (x1, width), (y1, height))
-    return tuple(at + share * side for (at, side), share in zip(corners, second, strict=True))
+    return tuple(relative([first], second)[0])
 
 
 def _row(name: str, measured: Evaluation, found: Run) -> list[object]:

@@ -6,8 +6,6 @@ only this convention is used inside the package; other formats are converted at 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -116,8 +114,7 @@ def nms(
     ParameterError
         When scores are not finite or do not match the boxes.
     """
-    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
-    _check_scores(array, values)
+    array, values = _checked(boxes, scores)
     limit = check_float(threshold, "threshold", "nms", low=0.0, high=1.0)
     by_smaller = OVERLAPS[check_choice(kind, "kind", "nms", OVERLAPS)]
     order = score_order(array, values)
@@ -165,8 +162,7 @@ def vote(
     ParameterError
         When scores are not finite or do not match the boxes.
     """
-    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
-    _check_scores(array, values)
+    array, values = _checked(boxes, scores)
     limit = check_float(threshold, "threshold", "vote", low=0.0, high=1.0)
     check_float(temperature, "temperature", "vote", low=1e-6)
     check_float(hit_gain, "hit_gain", "vote", low=0.0)
@@ -177,12 +173,17 @@ def vote(
     return voted, values + hit_gain * np.log(counts / usual_hits)
 
 
-def _check_scores(boxes: NDArray[Any], scores: NDArray[Any]) -> None:
-    if scores.shape != (len(boxes),):
+def _checked(
+    boxes: ArrayLike, scores: ArrayLike
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return boxes and scores as arrays of one length, all finite."""
+    array, values = check_boxes(boxes), np.asarray(scores, dtype=np.float64)
+    if values.shape != (len(array),):
         raise ParameterError(
-            f"scores must have shape ({len(boxes)},), one for each box. Got {scores.shape} instead."
+            f"scores must have shape ({len(array)},), one for each box. Got {values.shape} instead."
         )
-    if not np.isfinite(scores).all() or not np.isfinite(boxes).all():
+    if not np.isfinite(values).all() or not np.isfinite(array).all():
         raise ParameterError(
             "boxes and scores must be finite. Drop rows with NaN or infinity first."
         )
+    return array, values

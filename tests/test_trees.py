@@ -379,3 +379,10 @@ def test_unpack_refuses_what_it_does_not_know(rng):
         unpack_model({**entry, "kind": "forest"}, arrays, 0)
     with pytest.raises(KeyError, match="leaves_1"):
         unpack_model(entry, {**arrays, "features_1": 0, "thresholds_1": 0}, 1)
+
+
+def test_score_level_of_a_window_whose_squares_exceed_32_bits(rng):
+    level = np.full((SEEN.n_channels, 240, 220), 250, np.uint8)
+    level[:, ::3] -= rng.integers(0, 90, level[:, ::3].shape, dtype=np.uint8)
+    model = random_trees(rng, (SEEN.n_window_channels, 238, 219), n_trees=12)
+    check_level(model, SEEN, level)

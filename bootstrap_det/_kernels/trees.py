@@ -186,7 +186,7 @@ def _set_view(totals, squares, column, window, scales, noises, survivors, i):
     n_kinds, width = len(scales), window[1]
     area = np.float64(window[0] * width)
     for kind in range(n_kinds):
-        total, square = np.int32(0), np.int32(0)
+        total, square = np.int64(0), np.int64(0)  # a large window exceeds 32 bits
         for x in range(column, column + width):
             total += totals[kind, x]
         if kind < n_kinds - 1:
