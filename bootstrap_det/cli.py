@@ -161,6 +161,8 @@ _LOOP = _options(
                  help="Rounds of mining after round 0; by default 2, 3 or 4 by --budget."),
     click.option("--views", type=click.IntRange(1, 32),
                  help="Templates, each for a group of like objects; by default 1."),
+    click.option("--mirror-pairs", is_flag=True,
+                 help="For objects that face left or right: each template and its mirror image."),
     click.option("--strategy", type=click.Choice(["bootstrap"]), default="bootstrap",
                  show_default=True),
     click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",

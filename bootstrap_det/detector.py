@@ -48,6 +48,11 @@ class Template:
     model: Model
     label: str = "object"
 
+    def mirrored(self, channels: Channels) -> Template:
+        """Return the template that finds the mirror images of what this one finds."""
+        model = self.model.mirrored(channels.mirror_order)
+        return Template(self.window.mirrored(), model, self.label)
+
 
 @dataclass(frozen=True)
 class ScoredLevel:

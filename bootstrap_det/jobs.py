@@ -46,8 +46,6 @@ _LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
     options = _resolved(options)
-    if (options["views"] or 1) > 1 and options["resume"]:
-        raise ParameterError("--resume cannot be used with several --views. Use --overwrite.")
     learner = make_learner(options)
     channels = _channels(options, learner)
     params = BootstrapParams(
@@ -74,6 +72,7 @@ def make_job(options: Options) -> Job:
         jitter=jitter,
         params=params,
         n_views=options["views"] or 1,
+        mirror_pairs=options["mirror_pairs"],
         out=out,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         overwrite=options["overwrite"],

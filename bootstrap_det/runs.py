@@ -7,7 +7,7 @@
     summary.json        the run in one object
     detections.json     COCO results of the final detector on the test set
     hard_negatives/     contact sheets of the hardest windows that each round mined
-    checkpoint/         what --resume goes on from
+    checkpoint/         what --resume goes on from, one file a view
 """
 
 from __future__ import annotations
@@ -58,6 +58,7 @@ class Job:
     jitter: Jitter = field(default_factory=Jitter)
     params: BootstrapParams = field(default_factory=BootstrapParams)
     n_views: int = 1
+    mirror_pairs: bool = False
     command: str = ""
     overwrite: bool = False
     resume: bool = False
@@ -84,6 +85,7 @@ class Job:
             "pyramid": self.recipe.pyramid.get_params(),
             "classifier": {"name": self.recipe.learner.name, **self.recipe.learner.get_params()},
             "n_views": self.n_views,
+            "mirror_pairs": self.mirror_pairs,
             "jitter": asdict(self.jitter),
             **params,
         }
@@ -113,8 +115,7 @@ class RunFolder:
 
     def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
         self.path = path
-        self.checkpoint = path / "checkpoint" / "state.npz"
-        if resume and not self.checkpoint.is_file():
+        if resume and not self.checkpoint(0).is_file():
             raise DataError(f"{path}: holds no checkpoint to resume. Start it without --resume.")
         if path.exists() and not path.is_dir():
             raise DataError(f"{path}: is a file, not a folder. Give another --out.")
@@ -124,6 +125,10 @@ class RunFolder:
                 "it, or another --out."
             )
         self._stale = overwrite and not resume
+
+    def checkpoint(self, view: int) -> Path:
+        """Return the path of a view's checkpoint."""
+        return self.path / "checkpoint" / f"view_{view}.npz"
 
     def file(self, *parts: str) -> Path:
         """Return the path of a file to write, its folders made."""
@@ -154,6 +159,17 @@ class _Writer(Callback):
         self.fingerprint = job.fingerprint()
         self.records: list[RoundRecord] = []
 
+    def earlier_states(self) -> list[TrainingState]:
+        """Return the state of each view that has a checkpoint."""
+        states: list[TrainingState] = []
+        while (path := self.folder.checkpoint(len(states))).is_file():
+            recipe, limit = self.job.recipe, self.job.params.max_cache_bytes
+            states.append(
+                load_checkpoint(path, self.fingerprint, self.job.negatives, recipe, limit)
+            )
+            self.records += states[-1].records
+        return states
+
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
         earlier = [each for each in self.records if each.view < record.view]
         self.records = [*earlier, *state.records]
@@ -163,12 +179,11 @@ class _Writer(Callback):
             view = f"view_{record.view}_" if self.job.n_views > 1 else ""
             sheet = self.folder.file("hard_negatives", f"{view}round_{record.round}.png")
             write_image(sheet, hard_negative_sheet(state, self.job.negatives))
-        assert state.detector is not None  # a round has ended
-        state.detector.save(self.folder.file("model.bdet"))
-        if self.job.n_views > 1:  # a checkpoint holds one template
-            return
+        assert state.whole is not None  # a round has ended
+        state.whole.save(self.folder.file("model.bdet"))
         # Last, so that whatever a resume finds was finished.
-        save_checkpoint(self.folder.file("checkpoint", "state.npz"), state, self.fingerprint)
+        checkpoint = self.folder.checkpoint(record.view)
+        save_checkpoint(self.folder.file("checkpoint", checkpoint.name), state, self.fingerprint)
 
 
 def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
@@ -184,12 +199,7 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
     start = time.perf_counter()
     folder = RunFolder(job.out, overwrite=job.overwrite, resume=job.resume)
     writer = _Writer(folder, job)
-    state = None
-    if job.resume:
-        state = load_checkpoint(
-            folder.checkpoint, writer.fingerprint, job.negatives, job.recipe,
-            job.params.max_cache_bytes,
-        )  # fmt: skip
+    states = writer.earlier_states() if job.resume else []
     scans: list[ScanEvaluation] = []
 
     def evaluate(detector: Detector) -> dict[str, Any]:
@@ -206,10 +216,11 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         jitter=job.jitter,
         learner=job.recipe.learner,
         n_views=job.n_views,
+        mirror_pairs=job.mirror_pairs,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
-        state=state,
+        states=states,
     )
     if job.test and not scans:  # resumed a finished run
         evaluate(result.detector)

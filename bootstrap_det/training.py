@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,7 @@ from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord, notify
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter, object_features, with_margin
-from bootstrap_det.views import split_views
+from bootstrap_det.views import facing, split_views
 from bootstrap_det.windows import Window, check_reach
 
 MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not trained on
@@ -102,10 +103,11 @@ def train(
     jitter: Jitter | None = None,
     learner: Learner | None = None,
     n_views: int = 1,
+    mirror_pairs: bool = False,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
-    state: TrainingState | None = None,
+    states: Sequence[TrainingState] = (),
 ) -> TrainingResult:
     """Train a detector for one label by bootstrapping.
 
@@ -132,10 +134,16 @@ def train(
     n_views : int, default=1
         Templates; more than one are trained one after the other on groups of like objects, see
         :func:`bootstrap_det.views.split_views`, and scanned together.
+    mirror_pairs : bool, default=False
+        For objects that face left or right, such as cars from the side: train each template on
+        the objects, or their mirror images, that face one way, see
+        :func:`bootstrap_det.views.facing`, and scan with its mirror image besides.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
-    evaluate, callbacks, state
+    evaluate, callbacks
         See :func:`bootstrap_det.mining.bootstrap`.
+    states : sequence of TrainingState, default=()
+        Of each view that was begun before: go on from there.
 
     Returns
     -------
@@ -165,36 +173,58 @@ def train(
         skip_bad=params.skip_bad,
         callbacks=callbacks,
     )
+    if mirror_pairs:
+        positives = _facing_one_way(positives, recipe, jitter)
     groups = split_views(positives.features, n_views, seed=params.seed)
-    templates: list[Template] = []
-    records: list[RoundRecord] = []
+    ended: list[TrainingState] = []
     for view in range(n_views):
         chosen = groups == view
+        earlier = [template for state in ended for template in state.templates]
         state = bootstrap(
             positives.features[chosen],
             negatives,
             replace(recipe, view=view),
             objects=positives.objects[chosen],
             params=params,
-            evaluate=_with_earlier(evaluate, recipe, tuple(templates)),
+            whole=partial(_whole, recipe, earlier, mirror_pairs),
+            evaluate=evaluate,
             callbacks=callbacks,
-            state=state if n_views == 1 else None,
+            state=states[view] if view < len(states) else None,
         )
-        assert state.detector is not None  # at least round 0 has run
-        templates += state.detector.templates
-        records += state.records
-    assert state is not None  # there is at least one view
-    detector = recipe.detector(templates)
-    return TrainingResult(detector, tuple(records), positives, state)
+        ended.append(state)
+    templates = [template for state in ended for template in state.templates]
+    records = tuple(record for state in ended for record in state.records)
+    detector = _whole(recipe, [], mirror_pairs, templates)
+    return TrainingResult(detector, records, positives, ended[-1])
 
 
-def _with_earlier(
-    evaluate: Evaluate | None, recipe: Recipe, earlier: tuple[Template, ...]
-) -> Evaluate | None:
-    """Return an evaluation of a view's detector together with the views trained before it."""
-    if evaluate is None or not earlier:
-        return evaluate
-    return lambda detector: evaluate(recipe.detector([*earlier, *detector.templates]))
+def _whole(
+    recipe: Recipe, earlier: Sequence[Template], mirror_pairs: bool, templates: Sequence[Template]
+) -> Detector:
+    """Return the detector of a view, the views trained before it, and all their mirror images."""
+    templates = [*earlier, *templates]
+    twins = [template.mirrored(recipe.channels) for template in templates] if mirror_pairs else []
+    return recipe.detector([*templates, *twins])
+
+
+def _facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) -> Positives:
+    """Return the positives that face one way: of each and its mirror image, one.
+
+    Raises
+    ------
+    ParameterError
+        When there are no mirror images to choose from.
+    """
+    if jitter is not None and not jitter.mirror:
+        raise ParameterError(
+            "The 'mirror_pairs' parameter of train chooses between objects and their mirror images,"
+            " so the jitter must have mirror=True. Got mirror=False; leave one of the two out."
+        )
+    sides = facing(positives.features, recipe.template_shape, recipe.channels.mirror_order)
+    # Each row is followed by its mirror image, see `object_features`.
+    chosen = np.arange(0, len(sides), 2) + sides.reshape(-1, 2).argmax(axis=1)
+    features, objects = positives.features[chosen], positives.objects[chosen]
+    return replace(positives, features=features, objects=objects)
 
 
 def default_window(

@@ -51,6 +51,11 @@ class Window:
         """The object's box in window pixels, shape (4,)."""
         return np.array(self.object_box)
 
+    def mirrored(self) -> Window:
+        """Return the window of the mirror image."""
+        x1, y1, x2, y2 = self.object_box
+        return Window(self.size, (self.size[1] - x2, y1, self.size[1] - x1, y2))
+
     @property
     def object_size(self) -> tuple[float, float]:
         """Height and width of the object in level pixels."""

@@ -214,7 +214,7 @@ def test_evaluation_goes_into_the_record(toy):
 
     state = run(toy, n_rounds=1, evaluate=evaluate)
     assert [record.evaluation for record in state.records] == [{"n": 1}, {"n": 2}]
-    assert seen[-1] is state.detector
+    assert seen[-1] is state.whole
 
 
 def same_state(one, other):

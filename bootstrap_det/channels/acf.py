@@ -179,6 +179,14 @@ class ACF:
         )
         return np.concatenate([plain, seen], axis=1)
 
+    @property
+    def mirror_order(self) -> NDArray[np.intp]:
+        """For each of a window's channels, the one that the mirror image shows in its place."""
+        first = self.n_colors + 1
+        turned = first + -np.arange(self.n_orientations) % self.n_orientations
+        order = np.concatenate([np.arange(first), turned])
+        return np.concatenate([order, order + self.n_channels])[: self.n_window_channels]
+
     def _by_window(self) -> Normalisation:
         n_colors = self.n_colors
         root = _kernels.ROOT_GAIN * np.sqrt(self.noise) / 2

@@ -76,5 +76,9 @@ class Channels(Protocol):
     ) -> NDArray[Any]:
         """Return feature vectors of windows of ``shape`` at grid positions, (n, n_features)."""
 
+    @property
+    def mirror_order(self) -> NDArray[np.intp]:
+        """For each of a window's channels, the one that the mirror image shows in its place."""
+
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""

@@ -154,6 +154,14 @@ class HOG:
         """Values of one block."""
         return self.n_channels
 
+    @property
+    def mirror_order(self) -> NDArray[np.intp]:
+        """For each of a window's channels, the one that the mirror image shows in its place."""
+        half = self.n_orientations // 2 if self.signed else self.n_orientations
+        turned = (half - 1 - np.arange(self.n_orientations)) % self.n_orientations
+        channels = np.arange(self.n_channels).reshape(self.block_size, self.block_size, -1)
+        return np.asarray(channels[:, ::-1][:, :, turned].ravel())
+
     def window_features(
         self,
         values: NDArray[Any],

@@ -70,6 +70,10 @@ class LinearModel:
         """Rows and columns of the template on the grid."""
         return self.weights.shape[1], self.weights.shape[2]
 
+    def mirrored(self, mirror_order: NDArray[np.intp]) -> LinearModel:
+        """Return the model of the mirror image; see :attr:`Channels.mirror_order`."""
+        return LinearModel(self.weights[mirror_order, :, ::-1], self.bias)
+
     def decision_function(self, features: ArrayLike) -> NDArray[np.float64]:
         """Return the score of feature vectors of shape (n, n_features), in float64."""
         array = np.atleast_2d(np.asarray(features))

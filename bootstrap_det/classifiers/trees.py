@@ -152,6 +152,12 @@ class TreeModel:
         """Return the model with other rejection thresholds, in units, one a tree."""
         return replace(self, rejection=np.asarray(rejection))
 
+    def mirrored(self, mirror_order: NDArray[np.intp]) -> TreeModel:
+        """Return the model of the mirror image; see :attr:`Channels.mirror_order`."""
+        channel, row, column = np.unravel_index(self.features, self.window_shape)
+        places = (mirror_order[channel], row, self.window_shape[2] - 1 - column)
+        return replace(self, features=np.ravel_multi_index(places, self.window_shape))
+
     def decision_function(self, features: ArrayLike) -> NDArray[np.float64]:
         """Return the full score of feature vectors of shape (n, n_features), rejected or not."""
         return np.asarray(self.staged_scores(features)[:, -1] * self.unit, np.float64)

@@ -141,7 +141,11 @@ class Recipe:
 
 @dataclass
 class TrainingState:
-    """All that the next round needs, and what the last one mined, hardest first."""
+    """All that the next round needs, and what the last one mined, hardest first.
+
+    ``detector`` has the template that is trained; ``whole`` is the detector to use, with templates
+    that were trained before and mirror images.
+    """
 
     cache: NegativeCache
     records: list[RoundRecord]
@@ -149,6 +153,12 @@ class TrainingState:
     memory: dict[str, Any] = field(default_factory=dict)
     mined_identities: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 5), np.int64))
     mined_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    whole: Detector | None = None
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """What was trained so far."""
+        return () if self.detector is None else self.detector.templates
 
     @property
     def converged(self) -> bool:
@@ -163,6 +173,7 @@ def bootstrap(
     *,
     objects: NDArray[np.intp] | None = None,
     params: BootstrapParams | None = None,
+    whole: Callable[[Sequence[Template]], Detector] | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
     state: TrainingState | None = None,
@@ -183,8 +194,10 @@ def bootstrap(
         together; by default each shows one of its own.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits and the seed.
+    whole : callable or None, default=None
+        Returns the detector to use of a round's templates; by default the recipe's.
     evaluate : callable or None, default=None
-        Called with each round's detector; what it returns goes into the round's record.
+        Called with each round's whole detector; what it returns goes into the round's record.
     callbacks : sequence of Callback, default=()
         Told of the beginning, the progress and the end of each round; may stop the loop.
     state : TrainingState or None, default=None
@@ -222,9 +235,10 @@ def bootstrap(
             )
             state.cache.rescore(_scores(model, state.cache.features))
             state.detector = recipe.detector([recipe.template(model)])
+            state.whole = (whole or recipe.detector)(state.templates)
             found = float(np.mean(_scores(model, positives) >= 0.0))
         with clock.phase("evaluate"):
-            evaluation = evaluate(state.detector) if evaluate else {}
+            evaluation = evaluate(state.whole) if evaluate else {}
         record = RoundRecord.of(
             index, recipe.view, pool, added, state, (len(positives), found), params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
