@@ -77,7 +77,8 @@ class Job:
         """Return what the state of the run depends on, one entry a thing that may change."""
         params = asdict(self.params)
         for free in ("n_rounds", "n_jobs", "skip_bad"):  # may differ between start and resume
-            del params[free]
+            if free != "n_rounds" or params["n_negatives_last_round"] is None:
+                del params[free]
         return {
             **{f"training data ({name})": data.digest() for name, data in self._data().items()},
             "window": asdict(self.recipe.window),

@@ -53,7 +53,7 @@ class Window:
 
     def mirrored(self) -> Window:
         """Return the window of the mirror image."""
-        x1, y1, x2, y2 = self.object_box
+        x1, y1, x2, y2 = (float(v) for v in self.object_xyxy)
         return Window(self.size, (self.size[1] - x2, y1, self.size[1] - x1, y2))
 
     @property

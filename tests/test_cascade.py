@@ -244,9 +244,30 @@ def test_learner_says_what_is_missing(rng):
         fit(LEARNER, nothing)
 
 
+def test_learner_weighs_objects_that_were_missed(rng, monkeypatch):
+    weights = []
+    fit_trees = BoostedTrees.fit
+
+    def spy(self, features, labels, sample_weight):
+        weights.append(sample_weight)
+        return fit_trees(self, features, labels, sample_weight)
+
+    monkeypatch.setattr(BoostedTrees, "fit", spy)
+    samples = samples_of(rng)
+    scores = np.where(samples.objects % 2 == 0, -20.0, 20.0)
+    learner = dataclasses.replace(LEARNER, hard_positives=3.0)
+    for each in (samples, dataclasses.replace(samples, positive_scores=scores)):
+        fit(learner, each)
+        fit(LEARNER, each)
+    assert all((each == 1).all() for each in (weights[0], weights[1], weights[3]))
+    np.testing.assert_allclose(np.unique(weights[2][:90].round(6)), [1, 4])
+    assert (weights[2][90:] == 1).all()
+
+
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
+        ({"hard_positives": -1}, "'hard_positives' parameter"),
         ({"n_trees": 0}, r"'n_trees' parameter of BoostedLearner .* \[1, 100000\]. Got 0"),
         ({"n_trees_first": 1.5}, "'n_trees_first' parameter"),
         ({"depth": 6}, r"'depth' parameter .* \[1, 5\]. Got 6"),

@@ -311,6 +311,12 @@ def test_a_limit_above_the_number_of_pictures_limits_nothing(any_toy):
     assert "n_images_per_round" not in state.records[-1].limits
 
 
+def test_the_last_round_may_hold_more_negatives(any_toy):
+    few = {**UNCAPPED, "n_negatives_per_round": 5, "min_new_negatives": 0}
+    state = run(any_toy, n_rounds=2, n_negatives_last_round=40, **few)
+    assert [record.n_mined for record in state.records[1:]] == [5, 40]
+
+
 def model_of_state(state):
     return conftest.parts_of(state.detector.templates[0].model)
 
@@ -319,6 +325,7 @@ def model_of_state(state):
     ("parameters", "message"),
     [
         ({"n_images_per_round": 0}, "'n_images_per_round' parameter"),
+        ({"n_negatives_last_round": 0}, "'n_negatives_last_round' parameter"),
         ({"n_rounds": -1}, r"'n_rounds' parameter of bootstrap .* \[0, 1000\]. Got -1"),
         ({"n_random_negatives": 0}, "'n_random_negatives' parameter"),
         ({"n_negatives_per_image": 1.5}, "'n_negatives_per_image' parameter"),

@@ -36,6 +36,8 @@ class Samples:
     n_plain : int
         How many of the features, from the first, are values of a level as they are, which a scan
         has at hand for all windows at once.
+    positive_scores : ndarray of shape (n_positives,), float64, or None, default=None
+        Of the positives, by the model of the round before.
     """
 
     positives: NDArray[Any]
@@ -43,6 +45,7 @@ class Samples:
     negatives: NDArray[Any]
     shape: tuple[int, int, int]
     n_plain: int
+    positive_scores: NDArray[np.float64] | None = None
 
     def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return all features and labels, of the positives only those to keep."""
@@ -165,6 +168,9 @@ class BoostedLearner:
     mining_keep : float, default=0.995
         The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
         lets more negatives through to be mined.
+    hard_positives : float, default=0.0
+        How much more an object weighs that the round before missed: its weight is 1 plus this
+        times the probability by which it was missed.
     holdout : float, default=0.1
         Share of the objects that no tree is fitted on; the cascade is calibrated on them.
     """
@@ -178,6 +184,7 @@ class BoostedLearner:
     first_trees: int = FIRST_TREES
     keep: float = 0.975
     mining_keep: float = 0.995
+    hard_positives: float = 0.0
     holdout: float = 0.1
     name = "boosted"
     margin = np.inf
@@ -193,6 +200,7 @@ class BoostedLearner:
         check_float(self.feature_share, "feature_share", who, low=1e-6, high=1.0)
         check_float(self.keep, "keep", who, low=0.5, high=1.0)
         check_float(self.mining_keep, "mining_keep", who, low=0.5, high=1.0)
+        check_float(self.hard_positives, "hard_positives", who, low=0.0, high=1000.0)
         check_float(self.holdout, "holdout", who, low=1e-3, high=0.5)
 
     def get_params(self) -> dict[str, Any]:
@@ -229,7 +237,8 @@ class BoostedLearner:
             feature_share=self.feature_share, first_features=samples.n_plain,
             n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed + round_index,
         )  # fmt: skip
-        estimator.fit(_to_bytes(features, scale), labels)
+        weights = self._weights(samples, ~held_out, len(features))
+        estimator.fit(_to_bytes(features, scale), labels, weights)
         trees = estimator.model_
         model = TreeModel(
             trees.features, trees.thresholds, trees.leaves, trees.unit, samples.shape,
@@ -249,6 +258,17 @@ class BoostedLearner:
 
     def _n_trees(self, round_index: int) -> int:
         return min(self.n_trees, self.n_trees_first << 2 * min(round_index, 20))
+
+    def _weights(
+        self, samples: Samples, fitted: NDArray[np.bool_], n_samples: int
+    ) -> NDArray[np.float64]:
+        """Return the weights of the samples, the positives in front."""
+        weights = np.ones(n_samples)
+        if self.hard_positives and samples.positive_scores is not None:
+            # Scores are half the log odds: this is the probability of the other class.
+            missed = (1.0 - np.tanh(samples.positive_scores[fitted])) / 2.0
+            weights[: len(missed)] += self.hard_positives * missed
+        return weights
 
     def _held_out(self, objects: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:
         """Return which positives show a held-out object; the same ones in every round."""

@@ -156,7 +156,8 @@ class TreeModel:
         """Return the model of the mirror image; see :attr:`Channels.mirror_order`."""
         channel, row, column = np.unravel_index(self.features, self.window_shape)
         places = (mirror_order[channel], row, self.window_shape[2] - 1 - column)
-        return replace(self, features=np.ravel_multi_index(places, self.window_shape))
+        features = np.ravel_multi_index(places, self.window_shape)
+        return replace(self, features=features.astype(np.int32))
 
     def decision_function(self, features: ArrayLike) -> NDArray[np.float64]:
         """Return the full score of feature vectors of shape (n, n_features), rejected or not."""

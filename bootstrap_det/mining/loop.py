@@ -47,6 +47,9 @@ class BootstrapParams:
         Most windows mined from one picture in one round.
     n_negatives_per_round : int, default=5000
         Most windows mined in one round; the hardest stay.
+    n_negatives_last_round : int or None, default=None
+        The same for the last round, whose detector is the one to keep: with more, it is fitted
+        on a larger cache than those that only had to find the next negatives.
     mining_threshold : float or None, default=None
         Smallest score of a mined window; by default the learner's: -1, the margin, for a support
         vector machine, all that the cascade accepts for boosted trees. At 0, only false
@@ -68,6 +71,7 @@ class BootstrapParams:
     n_images_per_round: int | None = None
     n_negatives_per_image: int = 100
     n_negatives_per_round: int = 5000
+    n_negatives_last_round: int | None = None
     mining_threshold: float | None = None
     min_new_negatives: int = 10
     max_cache_bytes: int = 2 << 30
@@ -83,11 +87,20 @@ class BootstrapParams:
         check_int(self.max_cache_bytes, "max_cache_bytes", "bootstrap", low=1)
         for name in ("n_random_negatives", "n_negatives_per_image", "n_negatives_per_round"):
             check_int(getattr(self, name), name, "bootstrap", low=1)
-        if self.n_images_per_round is not None:
-            check_int(self.n_images_per_round, "n_images_per_round", "bootstrap", low=1)
+        for name in ("n_images_per_round", "n_negatives_last_round"):
+            if getattr(self, name) is not None:
+                check_int(getattr(self, name), name, "bootstrap", low=1)
         if self.mining_threshold is not None:
             check_float(self.mining_threshold, "mining_threshold", "bootstrap")
         check_bool(self.skip_bad, "skip_bad", "bootstrap")
+
+    def most_negatives(self, round_index: int) -> int:
+        """Return how many windows a round may add."""
+        if round_index == 0:
+            return self.n_random_negatives
+        if round_index == self.n_rounds and self.n_negatives_last_round is not None:
+            return self.n_negatives_last_round
+        return self.n_negatives_per_round
 
 
 @dataclass(frozen=True)
@@ -123,11 +136,16 @@ class Recipe:
         )
 
     def samples(
-        self, positives: NDArray[Any], objects: NDArray[np.intp], cache: NegativeCache
+        self,
+        positives: NDArray[Any],
+        objects: NDArray[np.intp],
+        cache: NegativeCache,
+        positive_scores: NDArray[np.float64] | None = None,
     ) -> Samples:
         """Return what a round is fitted on."""
         n_plain = self.n_features // self.channels.n_window_channels * self.channels.n_channels
-        return Samples(positives, objects, cache.features, self.template_shape, n_plain)
+        shape = self.template_shape
+        return Samples(positives, objects, cache.features, shape, n_plain, positive_scores)
 
     def cache(self, max_bytes: int) -> NegativeCache:
         """Return an empty cache for the features of its windows."""
@@ -218,6 +236,7 @@ def bootstrap(
     if state is None:
         state = TrainingState(recipe.cache(params.max_cache_bytes), [])
     objects = np.arange(len(positives)) if objects is None else objects
+    scores = _scores(state.templates[0].model, positives) if state.detector else None
     for index in range(len(state.records), params.n_rounds + 1):
         if state.converged:
             break
@@ -229,18 +248,18 @@ def bootstrap(
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
-            samples = recipe.samples(positives, objects, state.cache)
+            samples = recipe.samples(positives, objects, state.cache, scores)
             model, state.memory = recipe.learner.fit(
                 samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
             )
             state.cache.rescore(_scores(model, state.cache.features))
             state.detector = recipe.detector([recipe.template(model)])
             state.whole = (whole or recipe.detector)(state.templates)
-            found = float(np.mean(_scores(model, positives) >= 0.0))
+            scores = _scores(model, positives)
         with clock.phase("evaluate"):
             evaluation = evaluate(state.whole) if evaluate else {}
         record = RoundRecord.of(
-            index, recipe.view, pool, added, state, (len(positives), found), params,
+            index, recipe.view, pool, added, state, scores, params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
         )  # fmt: skip
         state.records.append(record)

@@ -101,9 +101,8 @@ def mine_pictures(
 
     Pictures run on ``params.n_jobs`` threads; results are taken in the order of the pictures.
     """
-    limit = params.n_random_negatives if detector is None else params.n_negatives_per_round
     threshold = _mining_threshold(detector, recipe, params)
-    pool = Pool(recipe.n_features, limit, recipe.channels.dtype)
+    pool = Pool(recipe.n_features, params.most_negatives(round_index), recipe.channels.dtype)
     pool.threshold = threshold
     pictures = _drawn(negatives.pictures, params, round_index)
     pool.n_images_left_out = len(negatives.pictures) - len(pictures)
