@@ -34,6 +34,9 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "copies neither blurred nor noisy": {"jitter": {"blur": 0.0, "pixel_noise": 0.0}},
     "copies more blurred and noisy": {"jitter": {"blur": 1.2, "pixel_noise": 8.0}},
     "two copies": {"jitter": {"n_copies": 2}},
+    "copies turned by up to 12 degrees": {"jitter": {"rotation": 12.0}},
+    "missed objects weigh 4 times": {"learner": {"hard_positives": 3.0}},
+    "30,000 windows in the last round": {"params": {"n_negatives_last_round": 30000}},
     "smoothed before": {"channels": {"smooth_before": True}},
     "budget best": {
         "learner": {"n_trees": 4096},
