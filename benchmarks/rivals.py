@@ -26,7 +26,7 @@ from bootstrap_det import Dataset, Detections
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.evaluation import Evaluation, evaluate
-from bootstrap_det.evaluation.scan import ground_truth
+from bootstrap_det.evaluation.labels import ground_truth
 
 FOLDER = Path(__file__).parent / "peers"
 PEERS = ("haar-alt2", "haar-default", "lbp", "dlib-frontal", "dlib-trained", "yunet")

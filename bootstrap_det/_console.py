@@ -46,7 +46,8 @@ class RunDisplay(Callback):
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
         if record.view and not record.round:
-            self.console.print(f"view {record.view + 1}, tested with those before it")
+            name = f"template {record.view + 1}"
+            self.console.print(f"{name}, of {record.label!r}", highlight=False)
         self.console.print(round_line(record), highlight=False)
         if record.positives_found < MIN_POSITIVES_FOUND:
             self.console.print(
@@ -73,10 +74,14 @@ def round_line(record: RoundRecord) -> str:
 def summary_table(summary: dict[str, Any]) -> Table:
     """Return the rounds of a run as a table."""
     table = Table(title=None, box=None, header_style="bold", pad_edge=False)
+    several = len({entry["label"] for entry in summary["rounds"]}) > 1
+    if several:
+        table.add_column("label")
     for heading in ("round", "negatives", "mined", "fp/image", "recall@1", "AP@0.5", "seconds"):
         table.add_column(heading, justify="right")
     for entry in summary["rounds"]:
         table.add_row(
+            *([entry["label"]] if several else []),
             str(entry["round"]),
             f"{entry['n_negatives']:,}",
             f"{entry['n_mined']:,}",
@@ -88,11 +93,49 @@ def summary_table(summary: dict[str, Any]) -> Table:
     return table
 
 
+def print_labels(measures: dict[str, Any], console: Console | None = None) -> None:
+    """Print the measures of several labels, and which is taken for which."""
+    console = console or Console()
+    for table in (labels_table(measures), confusion_table(measures["confusion"])):
+        console.print()
+        console.print(table)
+
+
+def labels_table(measures: dict[str, Any]) -> Table:
+    """Return the measures of several labels as a table, their means below."""
+    table = Table(title=None, box=None, header_style="bold", pad_edge=False)
+    table.add_column("label")
+    for heading in ("objects", "fp/image", "recall@1", "AP@0.5"):
+        table.add_column(heading, justify="right")
+    for name, each in [*measures["labels"].items(), ("all: sums and means", measures)]:
+        table.add_row(
+            name,
+            _number(each.get("n_objects"), 0),
+            _number(each["false_positives_per_image"], 2),
+            _number(each["recall_at_fppi"]["1"], 3),
+            _number(each.get("ap", each.get("ap50")), 3),
+        )
+    return table
+
+
+def confusion_table(confusion: dict[str, Any]) -> Table:
+    """Return which label is taken for which as a table."""
+    table = Table(title=None, box=None, header_style="bold", pad_edge=False)
+    table.add_column("is \\ found as")
+    for heading in [*confusion["labels"], "nothing"]:
+        table.add_column(heading, justify="right")
+    for name, row in zip([*confusion["labels"], "nothing"], confusion["counts"], strict=True):
+        table.add_row(name, *map(str, row))
+    return table
+
+
 def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
     """Print the table, what was left out, and where the files are."""
     console.print()
     console.print(summary_table(summary))
     test = summary["test"]
+    if summary["final"].get("labels"):
+        print_labels(summary["final"], console)
     if test:
         console.print(
             f"\nmeasured on {test['name']}: {test['n_images']} pictures, {test['n_objects']} "

@@ -97,7 +97,9 @@ _TRAIN_DATA = _options(
     click.option("--data", type=_PATH, help="Annotations (COCO JSON) of your own data."),
     click.option("--images", type=_PATH, help="Folder of their pictures."),
     click.option("--crops", type=_PATH, help="Positives as crops: an .npz file or a folder."),
-    click.option("--label", help="Which category to train, when there are several."),
+    click.option(
+        "--label", multiple=True, help="Which category to train, again for another; by default all."
+    ),
     click.option(
         "--negatives", type=_PATH, multiple=True, help="Folder of pictures without the object."
     ),
@@ -137,6 +139,11 @@ _DETECTOR = _options(
         "--suppression",
         type=click.Choice(["nms", "vote"]),
         help="vote: overlapping windows average their boxes first.",
+    ),
+    click.option(
+        "--across-labels/--within-labels",
+        default=None,
+        help="Whether a better detection of another label suppresses one, too.",
     ),
 )
 _SCALES = _options(
@@ -285,7 +292,7 @@ def detect(**options: Any) -> None:
 @click.option("--results", type=_PATH, help="COCO results of any detector, instead of a model.")
 @_TEST_DATA
 @_DATA_ROOT
-@click.option("--label", help="The class; by default the model's.")
+@click.option("--label", multiple=True, help="The class; by default the model's, all of them.")
 @click.option("--iou-threshold", type=float, default=0.5, show_default=True)
 @click.option(
     "--score-floor",
@@ -303,9 +310,11 @@ def evaluate(**options: Any) -> None:
     if options["as_json"]:
         click.echo(json.dumps(measures, indent=2))
     else:
-        from bootstrap_det._console import measures_text
+        from bootstrap_det import _console
 
-        click.echo(measures_text(measures))
+        click.echo(_console.measures_text(measures))
+        if measures.get("labels"):
+            _console.print_labels(measures)
 
 
 @main.command(
@@ -361,14 +370,14 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         evaluation = evaluate_results(
             options["results"],
             test.test,
-            label=options["label"],
+            labels=options["label"] or None,
             iou_threshold=options["iou_threshold"],
         )
         return evaluation.to_dict()
     scan = evaluate_detector(
         jobs.load_detector(options),
         test.test,
-        label=options["label"],
+        labels=options["label"] or None,
         iou_threshold=options["iou_threshold"],
         score_floor=options["score_floor"],
         detection_map=jobs.detection_map(options, test),

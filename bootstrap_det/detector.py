@@ -17,7 +17,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
-from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers.files import pack_model, unpack_model
 from bootstrap_det.classifiers.learners import MARGIN, Model
@@ -84,6 +84,9 @@ class Detector:
         ``"vote"``: overlapping windows vote first, see :func:`bootstrap_det.boxes.vote`; the
         score of a detection is then no longer that of one window, and the threshold applies to
         it. What :func:`train` returns of boosted trees votes.
+    across_labels : bool, default=False
+        Suppress a detection, too, that overlaps a better one of another label by more than
+        ``nms_threshold``, where objects of two labels never share a place.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -103,6 +106,7 @@ class Detector:
         nms_threshold: float = 0.3,
         nms_kind: str = "iou",
         suppression: str = "nms",
+        across_labels: bool = False,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
@@ -114,6 +118,7 @@ class Detector:
         )
         self.nms_kind = check_choice(nms_kind, "nms_kind", "Detector", box_ops.OVERLAPS)
         self.suppression = check_choice(suppression, "suppression", "Detector", SUPPRESSIONS)
+        self.across_labels = check_bool(across_labels, "across_labels", "Detector")
         self.provenance = dict(provenance or {})
         _check_templates(self.templates, channels)
 
@@ -129,6 +134,11 @@ class Detector:
             t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
             for t in self.templates
         )
+
+    def of_label(self, label: str) -> Detector:
+        """Return the detector of one label's templates alone."""
+        templates = [template for template in self.templates if template.label == label]
+        return self._with(templates)
 
     def detect(
         self,
@@ -228,16 +238,21 @@ class Detector:
             if self.suppression == "vote":
                 votes = box_ops.vote(boxes[of_label], scores[of_label], **self._vote_gains(label))
                 boxes[of_label], scores[of_label] = votes
-            best = box_ops.nms(
-                boxes[of_label],
-                scores[of_label],
-                threshold=self.nms_threshold,
-                kind=self.nms_kind,
-            )
-            kept.append(of_label[best])
+            kept.append(self._nms(of_label, boxes, scores))
         index = np.concatenate(kept)
+        if self.across_labels:
+            index = self._nms(index, boxes, scores)
         index = index[box_ops.score_order(boxes[index], scores[index])]
         return Detections(boxes[index], scores[index], labels[index], image_id)
+
+    def _nms(
+        self, index: NDArray[np.intp], boxes: NDArray[np.float64], scores: NDArray[np.float64]
+    ) -> NDArray[np.intp]:
+        """Return which of the indexed boxes non-maximum suppression leaves."""
+        best = box_ops.nms(
+            boxes[index], scores[index], threshold=self.nms_threshold, kind=self.nms_kind
+        )
+        return np.asarray(index[best])
 
     def _vote_gains(self, label: str) -> dict[str, float]:
         """Return how much votes count: more where scores differ by more."""
@@ -253,6 +268,9 @@ class Detector:
 
         ``min_object_size`` and the other parameters of :class:`Pyramid` are accepted, too.
         """
+        return self._with(self.templates, **changes)
+
+    def _with(self, templates: Sequence[Template], **changes: Any) -> Detector:
         known = self.pyramid.get_params()
         of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
         if of_pyramid:
@@ -263,9 +281,10 @@ class Detector:
             "nms_threshold": self.nms_threshold,
             "nms_kind": self.nms_kind,
             "suppression": self.suppression,
+            "across_labels": self.across_labels,
             "provenance": self.provenance,
         }
-        return Detector(self.templates, self.channels, **{**kept, **changes})
+        return Detector(templates, self.channels, **{**kept, **changes})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically: JSON and plain arrays, nothing pickled.
@@ -283,6 +302,7 @@ class Detector:
             "nms_threshold": self.nms_threshold,
             "nms_kind": self.nms_kind,
             "suppression": self.suppression,
+            "across_labels": self.across_labels,
         }
         header["templates"], arrays = [], {}
         for index, template in enumerate(self.templates):

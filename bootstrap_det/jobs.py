@@ -34,7 +34,7 @@ from bootstrap_det.mining import BootstrapParams, Recipe
 from bootstrap_det.pyramid import Pyramid, estimate_exponents
 from bootstrap_det.runs import Job, RunFolder
 from bootstrap_det.samples import Jitter
-from bootstrap_det.training import as_window, default_channels, the_label
+from bootstrap_det.training import as_window, default_channels, labels_to_train
 
 Options = dict[str, Any]
 
@@ -60,15 +60,20 @@ def make_job(options: Options) -> Job:
     train, negatives = training_data(options)
     pyramid = _pyramid(options, channels, train, negatives)
     test = test_splits(options)
-    label = the_label(train, options["label"])
-    window = as_window(options["window"], train, label, channels, options["context"] or 0.0)
+    window, context = options["window"], options["context"] or 0.0
+    recipes = tuple(
+        Recipe(
+            as_window(window, train, label, channels, context), channels, pyramid, label, learner
+        )
+        for label in labels_to_train(train, options["label"] or None)
+    )
     return Job(
         name=name,
         train=train,
         negatives=negatives,
         test=test.test,
         detection_map=detection_map(options, test),
-        recipe=Recipe(window, channels, pyramid, label, learner),
+        recipes=recipes,
         jitter=jitter,
         params=params,
         n_views=options["views"] or 1,
@@ -172,7 +177,7 @@ def _training_splits(options: Options) -> Splits:
     if options["data"]:
         own = read_coco(options["data"], options["images"], skip_bad=skip_bad)
     else:
-        own = read_crops(options["crops"], label=options["label"] or "object")
+        own = read_crops(options["crops"], label=next(iter(options["label"]), "object"))
     return Splits(own.name, own)
 
 
@@ -216,6 +221,7 @@ def load_detector(options: Options) -> Detector:
         "nms_threshold",
         "nms_kind",
         "suppression",
+        "across_labels",
         *detector.pyramid.get_params(),
     )
     return detector.replace(**given(options, names))

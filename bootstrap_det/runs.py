@@ -20,6 +20,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from bootstrap_det import __version__
 from bootstrap_det._files import write_bytes, write_json
 from bootstrap_det.boxes import SAME_BOX
@@ -34,7 +36,7 @@ from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
 from bootstrap_det.plots import contact_sheet, cut_out
 from bootstrap_det.samples import Jitter
-from bootstrap_det.training import TrainingResult, train
+from bootstrap_det.training import TrainingResult, train_recipes
 from bootstrap_det.windows import windows_to_boxes
 
 SUMMARY_FORMAT = 1
@@ -51,7 +53,7 @@ class Job:
     name: str
     train: Dataset
     negatives: Dataset
-    recipe: Recipe
+    recipes: tuple[Recipe, ...]
     out: Path
     test: Dataset | None = None
     detection_map: tuple[float, ...] = SAME_BOX
@@ -63,14 +65,26 @@ class Job:
     overwrite: bool = False
     resume: bool = False
 
+    @property
+    def recipe(self) -> Recipe:
+        """The first label's; all have the same channels, pyramid and learner."""
+        return self.recipes[0]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What is trained."""
+        return tuple(recipe.label for recipe in self.recipes)
+
     def headline(self) -> str:
         """Return two lines on what is going to happen."""
-        height, width = self.recipe.window.size
+        sizes = dict.fromkeys("{}x{}".format(*recipe.window.size) for recipe in self.recipes)
         test = f", tested on {len(self.test)} pictures" if self.test else ", no test set"
+        labels = f" of {len(self.labels)} labels" if len(self.labels) > 1 else ""
         return (
-            f"{self.name}: {self.train.n_objects:,} objects, {len(self.negatives):,} pictures to "
-            f"mine{test}\n{height}x{width} window, {type(self.recipe.channels).__name__} + "
-            f"{_LEARNERS[self.recipe.learner.name]}, seed {self.params.seed}"
+            f"{self.name}: {self.train.n_objects:,} objects{labels}, {len(self.negatives):,} "
+            f"pictures to mine{test}\n{', '.join(sizes)} window, "
+            f"{type(self.recipe.channels).__name__} + {_LEARNERS[self.recipe.learner.name]}, "
+            f"seed {self.params.seed}"
         )
 
     def fingerprint(self) -> dict[str, Any]:
@@ -81,7 +95,7 @@ class Job:
                 del params[free]
         return {
             **{f"training data ({name})": data.digest() for name, data in self._data().items()},
-            "window": asdict(self.recipe.window),
+            "window": self.windows(),
             "features": _named(self.recipe.channels),
             "pyramid": self.recipe.pyramid.get_params(),
             "classifier": {"name": self.recipe.learner.name, **self.recipe.learner.get_params()},
@@ -90,6 +104,10 @@ class Job:
             "jitter": asdict(self.jitter),
             **params,
         }
+
+    def windows(self) -> dict[str, Any]:
+        """Return the window of each label, JSON-ready."""
+        return {recipe.label: asdict(recipe.window) for recipe in self.recipes}
 
     def _data(self) -> dict[str, Dataset]:
         return {"positives": self.train, "negatives": self.negatives}
@@ -164,7 +182,8 @@ class _Writer(Callback):
         """Return the state of each view that has a checkpoint."""
         states: list[TrainingState] = []
         while (path := self.folder.checkpoint(len(states))).is_file():
-            recipe, limit = self.job.recipe, self.job.params.max_cache_bytes
+            recipe = self.job.recipes[len(states) // self.job.n_views]
+            limit = self.job.params.max_cache_bytes
             states.append(
                 load_checkpoint(path, self.fingerprint, self.job.negatives, recipe, limit)
             )
@@ -177,7 +196,8 @@ class _Writer(Callback):
         lines = [json.dumps(each.to_dict(), allow_nan=False) for each in self.records]
         write_bytes(self.folder.file("rounds.jsonl"), ("\n".join(lines) + "\n").encode())
         if record.round and len(state.mined_scores):
-            view = f"view_{record.view}_" if self.job.n_views > 1 else ""
+            several = len(self.job.recipes) * self.job.n_views > 1
+            view = f"template_{record.view}_" if several else ""
             sheet = self.folder.file("hard_negatives", f"{view}round_{record.round}.png")
             write_image(sheet, hard_negative_sheet(state, self.job.negatives))
         assert state.whole is not None  # a round has ended
@@ -207,15 +227,11 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         scans.append(_evaluate(job, detector, callbacks))
         return scans[-1].to_dict()
 
-    result = train(
+    result = train_recipes(
         job.train,
-        negatives=job.negatives,
-        label=job.recipe.label,
-        window=job.recipe.window,
-        channels=job.recipe.channels,
-        pyramid=job.recipe.pyramid,
+        job.negatives,
+        job.recipes,
         jitter=job.jitter,
-        learner=job.recipe.learner,
         n_views=job.n_views,
         mirror_pairs=job.mirror_pairs,
         params=job.params,
@@ -223,7 +239,8 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         callbacks=[writer, *callbacks],
         states=states,
     )
-    if job.test and not scans:  # resumed a finished run
+    measured_all = bool(scans) and len(job.recipes) == 1
+    if job.test and not measured_all:  # each label was measured alone, or a finished run resumed
         evaluate(result.detector)
     return _finish(job, folder, result, scans, time.perf_counter() - start)
 
@@ -233,7 +250,6 @@ def _evaluate(job: Job, detector: Detector, callbacks: Sequence[Callback]) -> Sc
     return evaluate_detector(
         detector,
         job.test,
-        label=job.recipe.label,
         detection_map=job.detection_map,
         n_jobs=job.params.n_jobs,
         skip_bad=job.params.skip_bad,
@@ -272,14 +288,15 @@ def _finish(
         "data": {name: data.digest() for name, data in job._data().items()},
         "n_rounds": result.records[-1].round,
         "seed": job.params.seed,
-        "n_positives": len(result.positives.features),
-        "n_negatives": result.records[-1].n_negatives,
+        "n_positives": sum(len(each.features) for each in result.positives.values()),
+        "n_negatives": sum(len(state.cache) for state in result.states),
     }
     result.detector.replace(provenance=provenance).save(folder.file("model.bdet"))
     final = scans[-1] if scans else None
     if final is not None:
         category_ids = {label: i + 1 for i, label in enumerate(job.test.categories)}  # type: ignore[union-attr]
-        category_ids.setdefault(job.recipe.label, len(category_ids) + 1)
+        for label in job.labels:
+            category_ids.setdefault(label, len(category_ids) + 1)
         found = [entry for each in final.detections for entry in each.to_coco(category_ids)]
         write_bytes(folder.file("detections.json"), json.dumps(found).encode() + b"\n")
     summary = _summary(job, result, final, seconds)
@@ -305,19 +322,24 @@ def _summary(
             **job.recipe.learner.get_params(),
             **result.records[-1].classifier,
         },
-        "window": asdict(job.recipe.window),
+        "windows": job.windows(),
         "pyramid": job.recipe.pyramid.get_params(),
-        "test": None if job.test is None else _description(job.test, job.recipe.label),
+        "test": None if job.test is None else _description(job.test, job.labels),
         "rounds": [_round_summary(record) for record in result.records],
         "final": {
             "ap50": measured.get("ap"),
             **{name: measured.get(name) for name in (*names, per_window)},
             "false_positives_per_image": measured.get("false_positives_per_image"),
             "ms_per_image": measured.get("ms_per_image"),
+            "n_objects": measured.get("n_objects"),
+            "labels": measured.get("labels"),
+            "confusion": measured.get("confusion"),
         },
-        "converged": result.state.converged,
-        "n_objects": result.positives.n_objects,
-        "unreachable_objects": [each.to_dict() for each in result.positives.unreachable],
+        "converged": all(state.converged for state in result.states),
+        "n_objects": sum(each.n_objects for each in result.positives.values()),
+        "unreachable_objects": [
+            skipped.to_dict() for each in result.positives.values() for skipped in each.unreachable
+        ],
         "notes": [*job.train.notes, *job.negatives.notes, *(job.test.notes if job.test else ())],
         "skipped": _all_skipped(job, result, final),
         "seconds_total": round(seconds, 3),
@@ -327,7 +349,7 @@ def _summary(
 def _round_summary(record: RoundRecord) -> dict[str, Any]:
     measured = record.evaluation
     same = (
-        "round", "view", "n_positives", "positives_found", "n_negatives", "n_mined",
+        "round", "view", "label", "n_positives", "positives_found", "n_negatives", "n_mined",
         "n_images_scanned", "n_windows_scanned",
         "n_images_capped", "n_over_limit", "n_evicted", "n_refused", "complete", "converged",
         "mined_false_positives_per_image",
@@ -347,14 +369,18 @@ def _all_skipped(
 ) -> list[dict[str, str]]:
     """Return everything that was left out anywhere, each once."""
     read = [*job.train.skipped, *job.negatives.skipped, *(job.test.skipped if job.test else ())]
-    scanned: list[Skipped] = [*result.positives.skipped, *(final.skipped if final else ())]
+    scanned: list[Skipped] = [
+        *(skipped for each in result.positives.values() for skipped in each.skipped),
+        *(final.skipped if final else ()),
+    ]
     mined = [entry for record in result.records for entry in record.skipped]
     entries = [*(skipped.to_dict() for skipped in (*read, *scanned)), *mined]
     return list({(entry["file"], entry["reason"]): entry for entry in entries}.values())
 
 
-def _description(test: Dataset, label: str) -> dict[str, Any]:
-    return {"name": test.name, "n_images": len(test), "n_objects": test.n_objects, "label": label}
+def _description(test: Dataset, labels: tuple[str, ...]) -> dict[str, Any]:
+    counted = sum(int((p.targets & np.isin(p.labels, labels)).sum()) for p in test.pictures)
+    return {"name": test.name, "n_images": len(test), "n_objects": counted, "labels": list(labels)}
 
 
 def _named(channels: Channels) -> dict[str, Any]:

@@ -11,24 +11,23 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float, check_size
 from bootstrap_det.channels import ACF, HOG, Channels
 from bootstrap_det.classifiers import BoostedLearner, Learner
-from bootstrap_det.data import Crops, Dataset, Picture, Skipped
-from bootstrap_det.detector import Detector, Template, in_color
-from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.data import Dataset
+from bootstrap_det.detector import Detector, Template
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe, TrainingState, bootstrap
 from bootstrap_det.mining.loop import Evaluate
-from bootstrap_det.mining.records import RoundRecord, notify
+from bootstrap_det.mining.records import RoundRecord
+from bootstrap_det.positives import Positives, facing_one_way, positive_features
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.samples import Jitter, object_features, with_margin
-from bootstrap_det.views import facing, split_views
-from bootstrap_det.windows import Window, check_reach
+from bootstrap_det.samples import Jitter
+from bootstrap_det.views import split_views
+from bootstrap_det.windows import Window
 
-MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not trained on
 DEFAULT_WINDOW_AREA = 40 * 40  # pixels; large enough for details, small enough for fast scans
 
 
@@ -45,31 +44,6 @@ def default_channels(name: str = "acf", learner: str = "boosted") -> HOG | ACF:
 
 
 @dataclass(frozen=True)
-class Positives:
-    """Feature vectors of the objects, and what was left out.
-
-    Attributes
-    ----------
-    features : ndarray of shape (n, n_features), of the channels' dtype
-        Of every object and of its changed copies.
-    objects : ndarray of shape (n,), int
-        Which object each row shows.
-    n_objects : int
-        Objects that they were made of.
-    unreachable : tuple of Skipped
-        Objects that no window can match, each with the reason.
-    skipped : tuple of Skipped
-        Pictures that could not be read.
-    """
-
-    features: NDArray[Any]
-    objects: NDArray[np.intp]
-    n_objects: int
-    unreachable: tuple[Skipped, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
-
-
-@dataclass(frozen=True)
 class TrainingResult:
     """A trained detector and the story of its training.
 
@@ -78,38 +52,32 @@ class TrainingResult:
     detector : Detector
         Ready to detect and to save.
     records : tuple of RoundRecord
-        One a round.
-    positives : Positives
-        What it was trained on, and what was left out.
-    state : TrainingState
-        Everything that another round would need.
+        One a round, template after template.
+    positives : dict of str to Positives
+        What each label was trained on, and what was left out.
+    states : tuple of TrainingState
+        Everything that another round would need, one a template.
     """
 
     detector: Detector
     records: tuple[RoundRecord, ...]
-    positives: Positives
-    state: TrainingState
+    positives: dict[str, Positives]
+    states: tuple[TrainingState, ...]
 
 
 def train(
     dataset: Dataset,
     *,
     negatives: Dataset | None = None,
-    label: str | None = None,
+    labels: str | Sequence[str] | None = None,
     window: Window | tuple[int, int] | None = None,
     context: float = 0.0,
     channels: Channels | None = None,
     pyramid: Pyramid | None = None,
-    jitter: Jitter | None = None,
     learner: Learner | None = None,
-    n_views: int = 1,
-    mirror_pairs: bool = False,
-    params: BootstrapParams | None = None,
-    evaluate: Evaluate | None = None,
-    callbacks: Sequence[Callback] = (),
-    states: Sequence[TrainingState] = (),
+    **options: Any,
 ) -> TrainingResult:
-    """Train a detector for one label by bootstrapping.
+    """Train a detector by bootstrapping: one template a label, or several.
 
     Parameters
     ----------
@@ -117,33 +85,21 @@ def train(
         Annotated pictures, or crops.
     negatives : Dataset or None, default=None
         Pictures to mine; by default those of ``dataset``, away from their objects.
-    label : str or None, default=None
-        Which category to train; may be left out when there is only one.
+    labels : str, sequence of str or None, default=None
+        Which categories to train, each a template of its own, scanned together; by default all.
+        Objects of the others are negatives.
     window : Window, (height, width) or None, default=None
-        The template's extent in pixels; by default :func:`default_window`.
+        The templates' extent in pixels; by default :func:`default_window` of each label.
     context : float, default=0.0
         Surroundings in the default window on each side, as a share of the object's height.
     channels : Channels or None, default=None
         Features; by default :func:`default_channels`.
     pyramid : Pyramid or None, default=None
         Scales; by default 8 per octave from the template's size up.
-    jitter : Jitter or None, default=None
-        Changed copies of the positives; by default one each, and mirror images.
     learner : Learner or None, default=None
-        What fits the template; by default :class:`BoostedLearner`.
-    n_views : int, default=1
-        Templates; more than one are trained one after the other on groups of like objects, see
-        :func:`bootstrap_det.views.split_views`, and scanned together.
-    mirror_pairs : bool, default=False
-        For objects that face left or right, such as cars from the side: train each template on
-        the objects, or their mirror images, that face one way, see
-        :func:`bootstrap_det.views.facing`, and scan with its mirror image besides.
-    params : BootstrapParams or None, default=None
-        Rounds, caps, limits, seed, threads.
-    evaluate, callbacks
-        See :func:`bootstrap_det.mining.bootstrap`.
-    states : sequence of TrainingState, default=()
-        Of each view that was begun before: go on from there.
+        What fits the templates; by default :class:`BoostedLearner`.
+    **options
+        Further ones of :func:`train_recipes`: jitter, views, parameters of the loop, callbacks.
 
     Returns
     -------
@@ -157,74 +113,132 @@ def train(
     ParameterError
         When the parameters do not fit each other or the data.
     """
-    params, learner = params or BootstrapParams(), learner or BoostedLearner()
+    learner = learner or BoostedLearner()
     channels = channels or default_channels("acf", learner.name)
-    label = the_label(dataset, label)
-    window = as_window(window, dataset, label, channels, context)
-    recipe = Recipe(window, channels, pyramid or Pyramid(), label, learner)
-    negatives = negatives or dataset
+    recipes = [
+        Recipe(
+            as_window(window, dataset, label, channels, context),
+            channels,
+            pyramid or Pyramid(),
+            label,
+            learner,
+        )
+        for label in labels_to_train(dataset, labels)
+    ]
+    return train_recipes(dataset, negatives or dataset, recipes, **options)
+
+
+def train_recipes(
+    dataset: Dataset,
+    negatives: Dataset,
+    recipes: Sequence[Recipe],
+    *,
+    jitter: Jitter | None = None,
+    n_views: int = 1,
+    mirror_pairs: bool = False,
+    params: BootstrapParams | None = None,
+    evaluate: Evaluate | None = None,
+    callbacks: Sequence[Callback] = (),
+    states: Sequence[TrainingState] = (),
+) -> TrainingResult:
+    """Train the templates of one recipe a label, one after the other, and join them.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Annotated pictures, or crops.
+    negatives : Dataset
+        Pictures to mine.
+    recipes : sequence of Recipe
+        One a label; all with the same channels and pyramid.
+    jitter : Jitter or None, default=None
+        Changed copies of the positives; by default one each, and mirror images.
+    n_views : int, default=1
+        Templates a label; more than one are trained on groups of like objects, see
+        :func:`bootstrap_det.views.split_views`.
+    mirror_pairs : bool, default=False
+        For objects that face left or right, such as cars from the side: train each template on
+        the objects, or their mirror images, that face one way, see
+        :func:`bootstrap_det.views.facing`, and scan with its mirror image besides.
+    params : BootstrapParams or None, default=None
+        Rounds, caps, limits, seed, threads.
+    evaluate : callable or None, default=None
+        Called with the detector of the label that is trained after each of its rounds; what it
+        returns goes into the round's record.
+    callbacks : sequence of Callback, default=()
+        See :func:`bootstrap_det.mining.bootstrap`.
+    states : sequence of TrainingState, default=()
+        Of each template that was begun before, in order: go on from there.
+    """
+    params = params or BootstrapParams()
     negatives.require_negatives()
-    positives = positive_features(
-        dataset,
-        recipe,
-        jitter=jitter,
-        seed=params.seed,
-        n_jobs=params.n_jobs,
-        skip_bad=params.skip_bad,
-        callbacks=callbacks,
-    )
-    if mirror_pairs:
-        positives = _facing_one_way(positives, recipe, jitter)
-    groups = split_views(positives.features, n_views, seed=params.seed)
+    positives = {
+        recipe.label: _positives(dataset, recipe, jitter, mirror_pairs, params, callbacks)
+        for recipe in recipes
+    }
     ended: list[TrainingState] = []
-    for view in range(n_views):
-        chosen = groups == view
-        earlier = [template for state in ended for template in state.templates]
+    for recipe, features, objects in _shares(recipes, positives, n_views, params.seed):
         state = bootstrap(
-            positives.features[chosen],
+            features,
             negatives,
-            replace(recipe, view=view),
-            objects=positives.objects[chosen],
+            recipe,
+            objects=objects,
             params=params,
-            whole=partial(_whole, recipe, earlier, mirror_pairs),
-            evaluate=evaluate,
+            whole=partial(_joined, recipe, tuple(ended), mirror_pairs),
+            evaluate=evaluate and partial(_evaluate_label, evaluate, recipe.label),
             callbacks=callbacks,
-            state=states[view] if view < len(states) else None,
+            state=states[recipe.view] if recipe.view < len(states) else None,
         )
         ended.append(state)
-    templates = [template for state in ended for template in state.templates]
+    detector = _joined(recipe, ended[:-1], mirror_pairs, ended[-1].templates)
     records = tuple(record for state in ended for record in state.records)
-    detector = _whole(recipe, [], mirror_pairs, templates)
-    return TrainingResult(detector, records, positives, ended[-1])
+    return TrainingResult(detector, records, positives, tuple(ended))
 
 
-def _whole(
-    recipe: Recipe, earlier: Sequence[Template], mirror_pairs: bool, templates: Sequence[Template]
+def _positives(
+    dataset: Dataset,
+    recipe: Recipe,
+    jitter: Jitter | None,
+    mirror_pairs: bool,
+    params: BootstrapParams,
+    callbacks: Sequence[Callback],
+) -> Positives:
+    found = positive_features(
+        dataset, recipe, jitter=jitter, seed=params.seed, n_jobs=params.n_jobs,
+        skip_bad=params.skip_bad, callbacks=callbacks,
+    )  # fmt: skip
+    return facing_one_way(found, recipe, jitter) if mirror_pairs else found
+
+
+def _shares(
+    recipes: Sequence[Recipe], positives: dict[str, Positives], n_views: int, seed: int
+) -> list[tuple[Recipe, NDArray[Any], NDArray[np.intp]]]:
+    """Return recipe, features and objects of each template: every view of every label."""
+    shares: list[tuple[Recipe, NDArray[Any], NDArray[np.intp]]] = []
+    for recipe in recipes:
+        found = positives[recipe.label]
+        groups = split_views(found.features, n_views, seed=seed)
+        for view in range(n_views):
+            chosen = groups == view
+            numbered = replace(recipe, view=len(shares))
+            shares.append((numbered, found.features[chosen], found.objects[chosen]))
+    return shares
+
+
+def _joined(
+    recipe: Recipe,
+    earlier: Sequence[TrainingState],
+    mirror_pairs: bool,
+    templates: Sequence[Template],
 ) -> Detector:
-    """Return the detector of a view, the views trained before it, and all their mirror images."""
-    templates = [*earlier, *templates]
+    """Return the detector of templates, of those trained before, and of all mirror images."""
+    templates = [*(t for state in earlier for t in state.templates), *templates]
     twins = [template.mirrored(recipe.channels) for template in templates] if mirror_pairs else []
     return recipe.detector([*templates, *twins])
 
 
-def _facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) -> Positives:
-    """Return the positives that face one way: of each and its mirror image, one.
-
-    Raises
-    ------
-    ParameterError
-        When there are no mirror images to choose from.
-    """
-    if jitter is not None and not jitter.mirror:
-        raise ParameterError(
-            "The 'mirror_pairs' parameter of train chooses between objects and their mirror images,"
-            " so the jitter must have mirror=True. Got mirror=False; leave one of the two out."
-        )
-    sides = facing(positives.features, recipe.template_shape, recipe.channels.mirror_order)
-    # Each row is followed by its mirror image, see `object_features`.
-    chosen = np.arange(0, len(sides), 2) + sides.reshape(-1, 2).argmax(axis=1)
-    features, objects = positives.features[chosen], positives.objects[chosen]
-    return replace(positives, features=features, objects=objects)
+def _evaluate_label(evaluate: Evaluate, label: str, detector: Detector) -> dict[str, Any]:
+    return evaluate(detector.of_label(label))
 
 
 def default_window(
@@ -264,139 +278,31 @@ def default_window(
     return Window((rows, columns), (x, y, x + width, y + height))
 
 
-def positive_features(
-    dataset: Dataset,
-    recipe: Recipe,
-    *,
-    jitter: Jitter | None = None,
-    seed: int = 0,
-    n_jobs: int = 1,
-    skip_bad: bool = False,
-    callbacks: Sequence[Callback] = (),
-) -> Positives:
-    """Return the feature vectors of all objects of the recipe's label.
-
-    An object that no window can match (wrong shape, too small for the pyramid) is left out and
-    reported; it would teach the classifier what it can never find.
-
-    Raises
-    ------
-    DataError
-        When nothing remains, or a picture cannot be read and ``skip_bad`` is off.
-    """
-    dataset.require_positives()
-    jitter = jitter or Jitter()
-    work = [
-        delayed(_of_picture)(picture, recipe, jitter, seed, skip_bad)
-        for picture in dataset.pictures
-        if len(picture.boxes)
-    ]
-    if dataset.crops is not None:
-        chunks = np.array_split(np.arange(len(dataset.crops)), max(len(dataset.crops) // 256, 1))
-        work += [delayed(_of_crops)(dataset.crops, c, recipe, jitter, seed) for c in chunks]
-    results = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")(work)
-    parts = []
-    for n_done, part in enumerate(results, start=1):
-        parts.append(part)
-        notify(callbacks, "on_progress", "positives", n_done, len(work))
-    sizes = np.cumsum([0, *(part.n_objects for part in parts)])
-    found = Positives(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.objects + n for part, n in zip(parts, sizes[:-1], strict=True)]),
-        int(sizes[-1]),
-        tuple(skipped for part in parts for skipped in part.unreachable),
-        tuple(skipped for part in parts for skipped in part.skipped),
-    )
-    _require_some(found, dataset)
-    return found
-
-
-def _of_crops(
-    crops: Crops, indices: NDArray[np.intp], recipe: Recipe, jitter: Jitter, seed: int
-) -> Positives:
-    """Return the positives of some crops, each continued beyond its border."""
-    rows = []
-    margin = min(min(crops.pixels.shape[1:3]) - 1, max(crops.pixels.shape[1:3]) // 3)
-    box = np.array(crops.object_box) + margin
-    for index in indices:
-        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels)
-        rng = np.random.default_rng([seed, int(index)])
-        rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
-    return _stacked(rows, recipe)
-
-
-def _of_picture(
-    picture: Picture, recipe: Recipe, jitter: Jitter, seed: int, skip_bad: bool
-) -> Positives:
-    """Return the positives of one annotated picture."""
-    try:
-        image = picture.load(recipe.channels.color)
-    except DataError as error:
-        if not skip_bad:
-            raise
-        return replace(_stacked([], recipe), skipped=(Skipped(picture.name, str(error)),))
-    boxes = picture.boxes[picture.targets & (picture.labels == recipe.label)]
-    plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
-    reach = check_reach(plans, recipe.window, recipe.channels, boxes, min_overlap=MIN_OVERLAP)
-    rows = []
-    for index in np.flatnonzero(reach.reachable):
-        rng = np.random.default_rng([seed, picture.image_id, int(index)])
-        rows.append(
-            object_features(image, boxes[index], recipe.window, recipe.channels, jitter, rng)
-        )
-    unreachable = tuple(
-        Skipped(picture.name, f"box {index}: {reason}")
-        for index, reason in enumerate(reach.reasons)
-        if reason
-    )
-    return replace(_stacked(rows, recipe), unreachable=unreachable)
-
-
-def _stacked(rows: list[NDArray[Any]], recipe: Recipe) -> Positives:
-    """Return the positives of some objects, each given with all its copies."""
-    nothing = np.empty((0, recipe.n_features), recipe.channels.dtype)
-    objects = np.repeat(np.arange(len(rows)), [len(copies) for copies in rows])
-    return Positives(np.concatenate([nothing, *rows]), objects, len(rows))
-
-
-def _require_some(positives: Positives, dataset: Dataset) -> None:
-    if positives.n_objects:
-        return
-    if positives.unreachable:
-        first = positives.unreachable[0]
-        raise DataError(
-            f"None of the {len(positives.unreachable)} objects of {dataset.name!r} can be found "
-            f"by any window; the first is in {first.file}, {first.reason}."
-        )
-    raise DataError(
-        f"Data set {dataset.name!r} gave no positives: {len(positives.skipped)} of its pictures "
-        "could not be read. Check the files."
-    )
-
-
-def the_label(dataset: Dataset, label: str | None) -> str:
-    """Return the label to train: the one given, or the only one of the data set.
+def labels_to_train(dataset: Dataset, labels: str | Sequence[str] | None) -> tuple[str, ...]:
+    """Return the labels to train, sorted: those given, or all that objects of the data set have.
 
     Raises
     ------
     DataError
         When there is no object at all.
     ParameterError
-        When there are several labels and none was given, or the one given is not there.
+        When one that was given is not there.
     """
     dataset.require_positives()
     present = {str(name) for p in dataset.pictures for name in p.labels[p.targets]}
     if dataset.crops is not None:
         present.add(dataset.crops.label)
-    if label is None and len(present) == 1:
-        return present.pop()
-    if label not in present:
+    if labels is None:
+        return tuple(sorted(present))
+    wanted = {labels} if isinstance(labels, str) else set(labels)
+    if not wanted or wanted - present:
         choices = ", ".join(repr(name) for name in sorted(present))
+        got = ", ".join(repr(name) for name in sorted(wanted - present)) or "none"
         raise ParameterError(
-            f"The 'label' parameter of train must be one of the labels of {dataset.name!r}: "
-            f"{choices}. Got {label!r} instead."
+            f"The 'labels' parameter of train must be of the labels of {dataset.name!r}: "
+            f"{choices}. Got {got} instead."
         )
-    return label
+    return tuple(sorted(wanted))
 
 
 def as_window(

@@ -50,9 +50,10 @@ def make_toy(channels, learner):
     """
     from bootstrap_det.data import Dataset, Picture
     from bootstrap_det.mining import BootstrapParams, Recipe
+    from bootstrap_det.positives import positive_features
     from bootstrap_det.pyramid import Pyramid
     from bootstrap_det.samples import Jitter
-    from bootstrap_det.training import positive_features, train
+    from bootstrap_det.training import train
     from bootstrap_det.windows import Window
 
     rng = np.random.default_rng(441)

@@ -50,7 +50,7 @@ def test_records_add_up(any_toy):
 
 
 def test_mined_windows_are_not_mined_twice(toy):
-    identities = toy.result.state.cache.identities
+    identities = toy.result.states[0].cache.identities
     assert len(np.unique(identities, axis=0)) == len(identities)
 
 
@@ -105,7 +105,7 @@ def test_bootstrap_goes_no_further_once_converged(linear_toy):
 
 
 def test_bootstrap_scores_its_negatives_by_the_latest_model(any_toy):
-    state = any_toy.result.state
+    state = any_toy.result.states[0]
     scores = any_toy.detector.templates[0].model.decision_function(state.cache.features)
     np.testing.assert_allclose(state.cache.scores, scores, atol=1e-9)
 
@@ -254,7 +254,7 @@ def test_checkpoint_resumes_as_if_undisturbed(to_resume, tmp_path):
 
 
 def test_checkpoint_of_other_data_is_refused(toy, tmp_path):
-    save_checkpoint(tmp_path / "c", toy.result.state, {"data": "x", "seed": 1})
+    save_checkpoint(tmp_path / "c", toy.result.states[0], {"data": "x", "seed": 1})
     changed = {"data": "y", "seed": 2}
     with pytest.raises(DataError, match="cannot be resumed, because data, seed changed"):
         load_checkpoint(tmp_path / "c", changed, toy.negatives, toy.recipe, 2 << 30)

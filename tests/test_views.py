@@ -166,7 +166,7 @@ def test_mirror_pairs_find_both_sides_with_templates_of_one(rng):
     )  # fmt: skip
     one, other = result.detector.templates
     assert (one.model.weights != other.model.weights).any()
-    assert len(result.positives.features) == 60  # of 60 arrows and 60 mirror images
+    assert len(result.positives["arrow"].features) == 60  # of 60 arrows and 60 mirror images
     best = {}
     for left in (True, False):
         picture = rng.normal(100, 6, (80, 96))
@@ -200,7 +200,8 @@ def test_views_are_resumed_where_they_were_interrupted(rng, tmp_path):
             Window((24, 24)), parts["channels"], parts["pyramid"], "bar", parts["learner"]
         )
         return Job(
-            name="bars", train=train_set, negatives=negatives, recipe=recipe, out=tmp_path / name,
+            name="bars", train=train_set, negatives=negatives, recipes=(recipe,),
+            out=tmp_path / name,
             jitter=Jitter(n_copies=0), params=SMALL, n_views=2, mirror_pairs=True, **changes,
         )  # fmt: skip
 

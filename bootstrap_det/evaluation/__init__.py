@@ -8,6 +8,7 @@ from bootstrap_det.evaluation.coco_engine import (
     PredictionsLike,
     match,
 )
+from bootstrap_det.evaluation.confusion import Confusion, confusion
 from bootstrap_det.evaluation.curves import (
     Matches,
     WindowMissRate,
@@ -19,12 +20,15 @@ from bootstrap_det.evaluation.curves import (
     recall_at_false_positives,
     recall_at_fppi,
 )
+from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.evaluation.results import evaluate_results
 from bootstrap_det.evaluation.scan import ScanEvaluation, evaluate_detector
 
 __all__ = [
+    "Confusion",
     "Evaluation",
+    "Evaluations",
     "GroundTruth",
     "Matches",
     "Predictions",
@@ -32,8 +36,10 @@ __all__ = [
     "ScanEvaluation",
     "WindowMissRate",
     "average_precision",
+    "confusion",
     "evaluate",
     "evaluate_detector",
+    "evaluate_labels",
     "evaluate_results",
     "false_positives_per_image",
     "log_average_miss_rate",

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,7 @@ import numpy as np
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.data import Dataset
 from bootstrap_det.detections import Detections
-from bootstrap_det.evaluation.measure import Evaluation, evaluate
-from bootstrap_det.evaluation.scan import ground_truth
+from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
 from bootstrap_det.exceptions import DataError, ParameterError
 
 
@@ -23,9 +23,9 @@ def evaluate_results(
     path: str | os.PathLike[str],
     dataset: Dataset,
     *,
-    label: str | None = None,
+    labels: str | Sequence[str] | None = None,
     iou_threshold: float = 0.5,
-) -> Evaluation:
+) -> Evaluations:
     """Return the measures of a COCO results file.
 
     Parameters
@@ -35,8 +35,8 @@ def evaluate_results(
         in ``dataset.categories``, from 1.
     dataset : Dataset
         The annotated pictures.
-    label : str or None, default=None
-        The class; may be left out when the data set has one.
+    labels : str, sequence of str or None, default=None
+        The classes; by default all of the data set's.
     iou_threshold : float, default=0.5
         Least intersection over union of a hit.
 
@@ -45,18 +45,19 @@ def evaluate_results(
     DataError
         When the file is not such a list, or names a picture or category that is not there.
     ParameterError
-        When ``label`` is none of the data set's.
+        When one of ``labels`` is none of the data set's.
     """
-    if label is None and len(dataset.categories) == 1:
-        label = dataset.categories[0]
-    if label not in dataset.categories:
+    wanted = (labels,) if isinstance(labels, str) else tuple(labels or dataset.categories)
+    unknown = [label for label in wanted if label not in dataset.categories]
+    if unknown or not wanted:
+        choices = ", ".join(map(repr, dataset.categories)) or "none, for it has no category"
         raise ParameterError(
-            f"The 'label' must be one of {', '.join(map(repr, dataset.categories))}. Got {label!r}."
+            f"The 'labels' must be of those of {dataset.name!r}: {choices}. Got "
+            f"{', '.join(map(repr, unknown)) or 'none'}."
         )
     found = _read(Path(path), dataset)
-    truths = [ground_truth(picture, label) for picture in dataset.pictures]
     predictions = [found[picture.image_id] for picture in dataset.pictures]
-    return evaluate(truths, predictions, label=label, iou_threshold=iou_threshold)
+    return evaluate_labels(dataset.pictures, predictions, wanted, iou_threshold=iou_threshold)
 
 
 def _read(path: Path, dataset: Dataset) -> dict[int, Detections]:

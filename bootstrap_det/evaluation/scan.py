@@ -18,7 +18,8 @@ from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
-from bootstrap_det.evaluation.measure import Evaluation, evaluate
+from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, ground_truth
+from bootstrap_det.evaluation.measure import Evaluation
 from bootstrap_det.exceptions import DataError
 
 
@@ -28,8 +29,8 @@ class ScanEvaluation:
 
     Attributes
     ----------
-    evaluation : Evaluation
-        Everything that follows from detections after suppression.
+    evaluations : Evaluations
+        Everything that follows from detections after suppression, of each label.
     windows : WindowMissRate
         Objects missed at 1e-4 false positives per window, before suppression.
     n_windows : int
@@ -44,7 +45,7 @@ class ScanEvaluation:
         Pictures that could not be read; they count neither way.
     """
 
-    evaluation: Evaluation
+    evaluations: Evaluations
     windows: WindowMissRate
     n_windows: int
     ms_per_image: float
@@ -52,12 +53,17 @@ class ScanEvaluation:
     detections: tuple[Detections, ...] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
 
+    @property
+    def evaluation(self) -> Evaluation:
+        """The measures of the only label."""
+        return self.evaluations.only
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measures, JSON-ready."""
         miss_rate = {"rate": self.windows.miss_rate, "is_upper_bound": self.windows.is_upper_bound}
         return {
-            **self.evaluation.to_dict(),
-            "miss_rate_at_1e-4_fppw": miss_rate if self.evaluation.n_objects else None,
+            **self.evaluations.to_dict(),
+            "miss_rate_at_1e-4_fppw": miss_rate if self.evaluations.n_objects else None,
             "n_windows": self.n_windows,
             "ms_per_image": round(self.ms_per_image, 3),
             "skipped": [skipped.to_dict() for skipped in self.skipped],
@@ -68,7 +74,7 @@ class ScanEvaluation:
 class _Rules:
     """What counts, and what is listed."""
 
-    label: str
+    labels: tuple[str, ...]
     iou_threshold: float
     score_floor: float
     detection_map: tuple[float, ...]
@@ -89,7 +95,7 @@ def evaluate_detector(
     detector: Detector,
     dataset: Dataset,
     *,
-    label: str | None = None,
+    labels: str | Sequence[str] | None = None,
     iou_threshold: float = 0.5,
     score_floor: float | None = None,
     detection_map: tuple[float, ...] = box_ops.SAME_BOX,
@@ -105,8 +111,8 @@ def evaluate_detector(
         What to measure.
     dataset : Dataset
         Annotated pictures; those without objects count for false positives.
-    label : str or None, default=None
-        The class; by default the detector's first.
+    labels : str, sequence of str or None, default=None
+        The classes; by default all of the detector's.
     iou_threshold : float, default=0.5
         Least intersection over union of a hit.
     score_floor : float or None, default=None
@@ -129,7 +135,8 @@ def evaluate_detector(
     """
     iou_threshold = check_float(iou_threshold, "iou_threshold", "evaluate", low=1e-6, high=1.0)
     floor = detector.lowest_score if score_floor is None else score_floor
-    rules = _Rules(label or detector.labels[0], iou_threshold, floor, detection_map)
+    wanted = (labels,) if isinstance(labels, str) else tuple(labels or detector.labels)
+    rules = _Rules(wanted, iou_threshold, floor, detection_map)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:
@@ -155,16 +162,6 @@ def evaluate_detector(
     return _measured(scans, pictures, skipped, rules)
 
 
-def ground_truth(picture: Picture, label: str) -> GroundTruth:
-    """Return a picture's annotations as the evaluation takes them.
-
-    Ignored objects and crowds of every label count neither way for this one.
-    """
-    keep = (picture.labels == label) | ~picture.targets
-    labels = np.full(int(keep.sum()), label)
-    return GroundTruth(picture.boxes[keep], labels, picture.ignore[keep], picture.crowd[keep])
-
-
 def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:
     image = picture.load(detector.channels.color)
     start = time.perf_counter()
@@ -179,16 +176,26 @@ def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _Pictu
 def _judge_windows(
     detector: Detector, found: Candidates, picture: Picture, rules: _Rules
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the scores of windows on nothing, and the best score on each object of the label.
+    """Return the scores of windows on nothing, and the best score on each object, of all labels."""
+    names = np.array([template.label for template in detector.templates])
+    boxes = box_ops.relative(found.boxes, rules.detection_map)
+    judged = [
+        _judge_label(boxes[of_label], found.scores[of_label], ground_truth(picture, label), rules)
+        for label in rules.labels
+        for of_label in [names[found.windows[:, 3]] == label]
+    ]
+    negative, objects = zip(*judged, strict=True)
+    return np.concatenate(negative), np.concatenate(objects)
+
+
+def _judge_label(
+    boxes: NDArray[np.float64], scores: NDArray[np.float64], truth: GroundTruth, rules: _Rules
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the scores of a label's windows on nothing, and the best score on each object.
 
     A window is on an object by the overlap that makes a hit; whatever touches an ignored object
     or a crowd that much is neither.
     """
-    names = np.array([template.label for template in detector.templates])
-    of_label = names[found.windows[:, 3]] == rules.label
-    boxes = box_ops.relative(found.boxes[of_label], rules.detection_map)
-    scores = found.scores[of_label]
-    truth = ground_truth(picture, rules.label)
     on = box_ops.overlap(boxes, truth.boxes) >= rules.iou_threshold
     targets = ~(truth.ignore | truth.crowd)
     best = np.where(on[:, targets], scores[:, None], -np.inf).max(axis=0, initial=-np.inf)
@@ -206,11 +213,10 @@ def _measured(
             f"There is no test picture to measure on ({len(skipped)} could not be read). Give "
             "annotated pictures."
         )
-    truths = [ground_truth(picture, rules.label) for picture in pictures]
     detections = tuple(scan.detections for scan in scans)
     n_windows = sum(scan.n_windows for scan in scans)
     return ScanEvaluation(
-        evaluate(truths, detections, label=rules.label, iou_threshold=rules.iou_threshold),
+        evaluate_labels(pictures, detections, rules.labels, iou_threshold=rules.iou_threshold),
         miss_rate_at_fppw(
             np.concatenate([scan.negative_scores for scan in scans]),
             n_windows,

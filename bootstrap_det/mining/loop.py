@@ -259,7 +259,7 @@ def bootstrap(
         with clock.phase("evaluate"):
             evaluation = evaluate(state.whole) if evaluate else {}
         record = RoundRecord.of(
-            index, recipe.view, pool, added, state, scores, params,
+            index, recipe, pool, added, state, scores, params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
         )  # fmt: skip
         state.records.append(record)

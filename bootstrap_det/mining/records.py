@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from bootstrap_det.mining.cache import Added
-    from bootstrap_det.mining.loop import BootstrapParams, TrainingState
+    from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState
     from bootstrap_det.mining.pool import Pool
 
 
@@ -106,6 +106,8 @@ class RoundRecord:
         Pictures that could not be read, with the reason.
     view : int
         Which of several templates the round trained, 0 for the first.
+    label : str
+        The label that it stands for.
     """
 
     round: int
@@ -134,12 +136,13 @@ class RoundRecord:
     evaluation: dict[str, Any]
     skipped: tuple[dict[str, str], ...]
     view: int = 0
+    label: str = "object"
 
     @classmethod
     def of(
         cls,
         index: int,
-        view: int,
+        recipe: Recipe,
         pool: Pool,
         added: Added,
         state: TrainingState,
@@ -165,7 +168,8 @@ class RoundRecord:
         new_loss = _squared_hinge(pool.scores) if index and len(pool) else None
         return cls(
             round=index,
-            view=view,
+            view=recipe.view,
+            label=recipe.label,
             n_positives=len(positive_scores),
             positives_found=float(np.mean(positive_scores >= 0.0)),
             n_negatives=len(state.cache),

@@ -1,0 +1,115 @@
+"""The measures of several labels: each alone, their means, and which is taken for which."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from bootstrap_det.data import Picture
+from bootstrap_det.evaluation.coco_engine import GroundTruth, PredictionsLike
+from bootstrap_det.evaluation.confusion import Confusion, confusion
+from bootstrap_det.evaluation.measure import Evaluation, evaluate
+from bootstrap_det.exceptions import ParameterError
+
+_MEANS = ("ap", "log_average_miss_rate")
+_TABLES = ("recall_at_fppi", "recall_at_false_positives")
+_SUMS = ("false_positives_per_image", "n_objects", "n_detections")
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluations:
+    """How well the detections of each label agree with the truth.
+
+    Attributes
+    ----------
+    by_label : dict of str to Evaluation
+        Each label's measures.
+    confusion : Confusion
+        Which label is taken for which, of detections of score 0 and more.
+    """
+
+    by_label: dict[str, Evaluation]
+    confusion: Confusion
+
+    @property
+    def only(self) -> Evaluation:
+        """The measures of the only label.
+
+        Raises
+        ------
+        ParameterError
+            When there are several.
+        """
+        if len(self.by_label) != 1:
+            raise ParameterError(
+                f"There are measures of {len(self.by_label)} labels. Take one of 'by_label'."
+            )
+        return next(iter(self.by_label.values()))
+
+    @property
+    def n_objects(self) -> int:
+        """Objects of all labels that count."""
+        return sum(each.n_objects for each in self.by_label.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the measures of the only label, or means over labels and each label's own.
+
+        Means are of the labels that have objects; false positives and counts are sums.
+        """
+        own = {label: each.to_dict() for label, each in self.by_label.items()}
+        first = next(iter(own.values()))
+        if len(own) == 1:
+            return first
+        counted = [each for each in own.values() if each["n_objects"]]
+        means = {
+            **{name: _mean([each[name] for each in counted]) for name in _MEANS},
+            **{
+                name: {key: _mean([each[name][key] for each in counted]) for key in first[name]}
+                for name in _TABLES
+            },
+            **{name: sum(each[name] or 0 for each in own.values()) for name in _SUMS},
+        }
+        return {**first, **means, "label": None, "labels": own,
+                "confusion": self.confusion.to_dict()}  # fmt: skip
+
+
+def ground_truth(picture: Picture, label: str) -> GroundTruth:
+    """Return a picture's annotations as the evaluation of one label takes them.
+
+    Ignored objects and crowds of every label count neither way for this one.
+    """
+    keep = (picture.labels == label) | ~picture.targets
+    labels = np.full(int(keep.sum()), label)
+    return GroundTruth(picture.boxes[keep], labels, picture.ignore[keep], picture.crowd[keep])
+
+
+def evaluate_labels(
+    pictures: Sequence[Picture],
+    predictions: Sequence[PredictionsLike],
+    labels: Sequence[str],
+    *,
+    iou_threshold: float = 0.5,
+) -> Evaluations:
+    """Return the measures of each label; see :func:`bootstrap_det.evaluation.evaluate`."""
+    by_label = {
+        label: evaluate(
+            [ground_truth(picture, label) for picture in pictures],
+            predictions,
+            label=label,
+            iou_threshold=iou_threshold,
+        )
+        for label in labels
+    }
+    truths = [GroundTruth(p.boxes, p.labels, p.ignore, p.crowd) for p in pictures]
+    table = confusion(truths, predictions, labels, iou_threshold=iou_threshold)
+    return Evaluations(by_label, table)
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None and not math.isnan(value)]
+    return fmean(known) if known else None

@@ -1,0 +1,177 @@
+"""Objects as feature vectors: the positives of a training, and what was left out of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from bootstrap_det.data import Crops, Dataset, Picture, Skipped
+from bootstrap_det.detector import in_color
+from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.mining import Callback, Recipe
+from bootstrap_det.mining.records import notify
+from bootstrap_det.samples import Jitter, object_features, with_margin
+from bootstrap_det.views import facing
+from bootstrap_det.windows import check_reach
+
+MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not trained on
+
+
+@dataclass(frozen=True)
+class Positives:
+    """Feature vectors of the objects, and what was left out.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, n_features), of the channels' dtype
+        Of every object and of its changed copies.
+    objects : ndarray of shape (n,), int
+        Which object each row shows.
+    n_objects : int
+        Objects that they were made of.
+    unreachable : tuple of Skipped
+        Objects that no window can match, each with the reason.
+    skipped : tuple of Skipped
+        Pictures that could not be read.
+    """
+
+    features: NDArray[Any]
+    objects: NDArray[np.intp]
+    n_objects: int
+    unreachable: tuple[Skipped, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+
+
+def positive_features(
+    dataset: Dataset,
+    recipe: Recipe,
+    *,
+    jitter: Jitter | None = None,
+    seed: int = 0,
+    n_jobs: int = 1,
+    skip_bad: bool = False,
+    callbacks: Sequence[Callback] = (),
+) -> Positives:
+    """Return the feature vectors of all objects of the recipe's label.
+
+    An object that no window can match (wrong shape, too small for the pyramid) is left out and
+    reported; it would teach the classifier what it can never find.
+
+    Raises
+    ------
+    DataError
+        When nothing remains, or a picture cannot be read and ``skip_bad`` is off.
+    """
+    dataset.require_positives()
+    jitter = jitter or Jitter()
+    work = [
+        delayed(_of_picture)(picture, recipe, jitter, seed, skip_bad)
+        for picture in dataset.pictures
+        if len(picture.boxes)
+    ]
+    if dataset.crops is not None:
+        chunks = np.array_split(np.arange(len(dataset.crops)), max(len(dataset.crops) // 256, 1))
+        work += [delayed(_of_crops)(dataset.crops, c, recipe, jitter, seed) for c in chunks]
+    results = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")(work)
+    parts = []
+    for n_done, part in enumerate(results, start=1):
+        parts.append(part)
+        notify(callbacks, "on_progress", "positives", n_done, len(work))
+    sizes = np.cumsum([0, *(part.n_objects for part in parts)])
+    found = Positives(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.objects + n for part, n in zip(parts, sizes[:-1], strict=True)]),
+        int(sizes[-1]),
+        tuple(skipped for part in parts for skipped in part.unreachable),
+        tuple(skipped for part in parts for skipped in part.skipped),
+    )
+    _require_some(found, dataset)
+    return found
+
+
+def _of_crops(
+    crops: Crops, indices: NDArray[np.intp], recipe: Recipe, jitter: Jitter, seed: int
+) -> Positives:
+    """Return the positives of some crops, each continued beyond its border."""
+    rows = []
+    margin = min(min(crops.pixels.shape[1:3]) - 1, max(crops.pixels.shape[1:3]) // 3)
+    box = np.array(crops.object_box) + margin
+    for index in indices:
+        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels)
+        rng = np.random.default_rng([seed, int(index)])
+        rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
+    return _stacked(rows, recipe)
+
+
+def _of_picture(
+    picture: Picture, recipe: Recipe, jitter: Jitter, seed: int, skip_bad: bool
+) -> Positives:
+    """Return the positives of one annotated picture."""
+    try:
+        image = picture.load(recipe.channels.color)
+    except DataError as error:
+        if not skip_bad:
+            raise
+        return replace(_stacked([], recipe), skipped=(Skipped(picture.name, str(error)),))
+    boxes = picture.boxes[picture.targets & (picture.labels == recipe.label)]
+    plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
+    reach = check_reach(plans, recipe.window, recipe.channels, boxes, min_overlap=MIN_OVERLAP)
+    rows = []
+    for index in np.flatnonzero(reach.reachable):
+        rng = np.random.default_rng([seed, picture.image_id, int(index)])
+        rows.append(
+            object_features(image, boxes[index], recipe.window, recipe.channels, jitter, rng)
+        )
+    unreachable = tuple(
+        Skipped(picture.name, f"box {index}: {reason}")
+        for index, reason in enumerate(reach.reasons)
+        if reason
+    )
+    return replace(_stacked(rows, recipe), unreachable=unreachable)
+
+
+def _stacked(rows: list[NDArray[Any]], recipe: Recipe) -> Positives:
+    """Return the positives of some objects, each given with all its copies."""
+    nothing = np.empty((0, recipe.n_features), recipe.channels.dtype)
+    objects = np.repeat(np.arange(len(rows)), [len(copies) for copies in rows])
+    return Positives(np.concatenate([nothing, *rows]), objects, len(rows))
+
+
+def _require_some(positives: Positives, dataset: Dataset) -> None:
+    if positives.n_objects:
+        return
+    if positives.unreachable:
+        first = positives.unreachable[0]
+        raise DataError(
+            f"None of the {len(positives.unreachable)} objects of {dataset.name!r} can be found "
+            f"by any window; the first is in {first.file}, {first.reason}."
+        )
+    raise DataError(
+        f"Data set {dataset.name!r} gave no positives: {len(positives.skipped)} of its pictures "
+        "could not be read. Check the files."
+    )
+
+
+def facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) -> Positives:
+    """Return the positives that face one way: of each and its mirror image, one.
+
+    Raises
+    ------
+    ParameterError
+        When there are no mirror images to choose from.
+    """
+    if jitter is not None and not jitter.mirror:
+        raise ParameterError(
+            "The 'mirror_pairs' parameter of train chooses between objects and their mirror images,"
+            " so the jitter must have mirror=True. Got mirror=False; leave one of the two out."
+        )
+    sides = facing(positives.features, recipe.template_shape, recipe.channels.mirror_order)
+    # Each row is followed by its mirror image, see `object_features`.
+    chosen = np.arange(0, len(sides), 2) + sides.reshape(-1, 2).argmax(axis=1)
+    features, objects = positives.features[chosen], positives.objects[chosen]
+    return replace(positives, features=features, objects=objects)
