@@ -293,7 +293,11 @@ def detect(**options: Any) -> None:
 @_TEST_DATA
 @_DATA_ROOT
 @click.option("--label", multiple=True, help="The class; by default the model's, all of them.")
-@click.option("--iou-threshold", type=float, default=0.5, show_default=True)
+@click.option(
+    "--iou-threshold",
+    type=click.FloatRange(1e-6, 1.0),
+    help="Least overlap of a hit; by default the test set's, 0.5 for your own.",
+)
 @click.option(
     "--score-floor",
     type=float,
@@ -371,14 +375,14 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
             options["results"],
             test.test,
             labels=options["label"] or None,
-            iou_threshold=options["iou_threshold"],
+            iou_threshold=options["iou_threshold"] or test.iou_threshold,
         )
         return evaluation.to_dict()
     scan = evaluate_detector(
         jobs.load_detector(options),
         test.test,
         labels=options["label"] or None,
-        iou_threshold=options["iou_threshold"],
+        iou_threshold=options["iou_threshold"] or test.iou_threshold,
         score_floor=options["score_floor"],
         detection_map=jobs.detection_map(options, test),
         n_jobs=options["jobs"],

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap_det.boxes import SAME_BOX
-from bootstrap_det.data import embedded
+from bootstrap_det.data import embedded, gtsdb
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.folders import read_crops, read_negatives
@@ -51,12 +51,16 @@ class Card:
         Whether its files are not in the packages.
     files : tuple of str
         Files and folders expected below the data root.
+    original : tuple of str
+        The same of the layout that its makers distribute, where that is read as well.
     boxes : dict of str to BoxConvention
         Fields of its annotations that hold boxes, the default first.
     defaults : dict
         Training parameters that suit it, by their names on the command line.
     sha256 : dict of str to str
         Of files; one that differs is noted, since published figures may not hold for it.
+    iou_threshold : float
+        Least intersection over union of a hit in its protocol.
     measured : dict
         What was measured on it, and by which command.
     """
@@ -72,9 +76,11 @@ class Card:
     use: tuple[str, ...]
     needs_data_root: bool
     files: tuple[str, ...] = ()
+    original: tuple[str, ...] = ()
     boxes: dict[str, BoxConvention] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
+    iou_threshold: float = 0.5
     measured: dict[str, Any] = field(default_factory=dict)
 
 
@@ -91,6 +97,8 @@ class Splits:
     detection_map : tuple of float
         From a detected box to the convention of ``test``, see
         :func:`bootstrap_det.boxes.relative`.
+    iou_threshold : float
+        Least intersection over union of a hit in the protocol of ``test``.
     """
 
     name: str
@@ -98,6 +106,7 @@ class Splits:
     negatives: Dataset | None = None
     test: Dataset | None = None
     detection_map: tuple[float, ...] = SAME_BOX
+    iou_threshold: float = 0.5
 
 
 def available() -> tuple[str, ...]:
@@ -124,7 +133,8 @@ def card(name: str) -> Card:
         key: BoxConvention(entry["description"], tuple(entry["from_detection"]))
         for key, entry in values.get("boxes", {}).items()
     }
-    return Card(**{**values, "use": tuple(values["use"]), "files": tuple(values["files"])})
+    lists = {key: tuple(values.get(key, ())) for key in ("use", "files", "original")}
+    return Card(**{**values, **lists})
 
 
 def load(
@@ -188,10 +198,26 @@ def _mit_cmu(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     return Splits(about.name, test=_noted(test, about, root), detection_map=where)
 
 
+def _gtsdb(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    if not all((root / file).exists() for file in about.files):
+        folder = (root / about.original[0]).parent
+        train, test = (gtsdb.read_gtsdb(folder, part) for part in ("train", "test"))
+        return Splits(about.name, train, test=test, iou_threshold=about.iou_threshold)
+    annotations, images = (root / file for file in about.files)
+    train = gtsdb.read_gtsdb_coco(annotations, images, skip_bad=skip_bad)
+    splits = Splits(about.name, train, iou_threshold=about.iou_threshold)
+    held_back = root / "signs/gtsdb_test"
+    if not held_back.is_dir():
+        return splits
+    parts = (held_back / name for name in ("annotations.json", "images"))
+    return replace(splits, test=gtsdb.read_gtsdb_coco(*parts, skip_bad=skip_bad))
+
+
 _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
     "faces": _faces,
     "caltech-crops": _caltech_crops,
     "mit-cmu": _mit_cmu,
+    "gtsdb": _gtsdb,
 }
 
 
@@ -202,11 +228,14 @@ def _require_files(about: Card, root: Path | None) -> None:
             f"{' and '.join(about.files)}. It comes from: {about.source}. "
             f"Licence: {about.licence}."
         )
+    if about.original and all((root / file).exists() for file in about.original):
+        return
     missing = [file for file in about.files if not (root / file).exists()]
     if missing:
+        instead = f" (or {' and '.join(about.original)})" if about.original else ""
         raise DataError(
-            f"{root}: lacks {missing[0]}, which the data set {about.name!r} needs. It comes "
-            f"from: {about.source}. Licence: {about.licence}."
+            f"{root}: lacks {missing[0]}{instead}, which the data set {about.name!r} needs. It "
+            f"comes from: {about.source}. Licence: {about.licence}."
         )
 
 

@@ -12,6 +12,7 @@ from bootstrap_det.evaluation.confusion import Confusion, confusion
 from bootstrap_det.evaluation.curves import (
     Matches,
     WindowMissRate,
+    area_under_curve,
     average_precision,
     false_positives_per_image,
     log_average_miss_rate,
@@ -35,6 +36,7 @@ __all__ = [
     "PredictionsLike",
     "ScanEvaluation",
     "WindowMissRate",
+    "area_under_curve",
     "average_precision",
     "confusion",
     "evaluate",

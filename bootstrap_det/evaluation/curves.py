@@ -101,6 +101,18 @@ def average_precision(matches: Matches) -> float:
     return float(envelope[points[points < len(envelope)]].sum() / len(COCO_RECALLS))
 
 
+def area_under_curve(matches: Matches) -> float:
+    """Return the area under the precision-recall curve in [0, 1]; NaN when no object counts.
+
+    Nothing is interpolated: each step of recall counts with the precision that it is reached at.
+    The measure of the German Traffic Sign Detection Benchmark.
+    """
+    precision, recall, _ = precision_recall(matches)
+    if matches.n_objects == 0:
+        return float("nan")
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
 def recall_at_false_positives(
     matches: Matches, counts: Iterable[int] = (10, 31, 50, 65, 78, 95, 167)
 ) -> dict[int, float]:

@@ -16,7 +16,7 @@ from bootstrap_det.evaluation.confusion import Confusion, confusion
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import ParameterError
 
-_MEANS = ("ap", "log_average_miss_rate")
+_MEANS = ("ap", "area_under_curve", "log_average_miss_rate")
 _TABLES = ("recall_at_fppi", "recall_at_false_positives")
 _SUMS = ("false_positives_per_image", "n_objects", "n_detections")
 

@@ -23,6 +23,8 @@ class Evaluation:
         Least intersection over union of a match.
     ap : float
         COCO's average precision, see :func:`average_precision`.
+    area_under_curve : float
+        See :func:`area_under_curve`.
     recall_at_fppi : dict of float to float
         Recall at 0.1 and 1 false positives per picture, see :func:`recall_at_fppi`.
     recall_at_false_positives : dict of int to float
@@ -41,6 +43,7 @@ class Evaluation:
     label: str
     iou_threshold: float
     ap: float
+    area_under_curve: float
     recall_at_fppi: dict[float, float]
     recall_at_false_positives: dict[int, float]
     log_average_miss_rate: float
@@ -98,6 +101,7 @@ def evaluate(
         label=label,
         iou_threshold=float(iou_threshold),
         ap=curves.average_precision(matches),
+        area_under_curve=curves.area_under_curve(matches),
         recall_at_fppi=curves.recall_at_fppi(matches),
         recall_at_false_positives=curves.recall_at_false_positives(matches),
         log_average_miss_rate=curves.log_average_miss_rate(matches),
