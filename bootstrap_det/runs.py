@@ -6,7 +6,7 @@
     rounds.jsonl        one RoundRecord a line, written as each round ends
     summary.json        the run in one object
     detections.json     COCO results of the final detector on the test set
-    hard_negatives/     contact sheets of the hardest windows that each round mined
+    hard_negatives/     the hardest windows that each round mined, as a sheet and as a list
     checkpoint/         what --resume goes on from, one file a view
 """
 
@@ -30,17 +30,14 @@ from bootstrap_det.data import Dataset, Skipped
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation import ScanEvaluation, evaluate_detector
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.images import write_image
+from bootstrap_det.hard_negatives import write_hard_negatives
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe, RoundRecord, TrainingState
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
-from bootstrap_det.plots import contact_sheet, cut_out
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import TrainingResult, train_recipes
-from bootstrap_det.windows import windows_to_boxes
 
 SUMMARY_FORMAT = 1
-N_SHOWN_NEGATIVES = 60
 _FILES = ("model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html")
 _LEARNERS = {"svm": "linear SVM", "boosted": "boosted trees"}
 _FOLDERS = ("hard_negatives", "checkpoint")
@@ -199,7 +196,7 @@ class _Writer(Callback):
             several = len(self.job.recipes) * self.job.n_views > 1
             view = f"template_{record.view}_" if several else ""
             sheet = self.folder.file("hard_negatives", f"{view}round_{record.round}.png")
-            write_image(sheet, hard_negative_sheet(state, self.job.negatives))
+            write_hard_negatives(state, self.job.negatives, sheet)
         assert state.whole is not None  # a round has ended
         state.whole.save(self.folder.file("model.bdet"))
         # Last, so that whatever a resume finds was finished.
@@ -255,24 +252,6 @@ def _evaluate(job: Job, detector: Detector, callbacks: Sequence[Callback]) -> Sc
         skip_bad=job.params.skip_bad,
         on_progress=lambda done, total: notify(callbacks, "on_progress", "evaluate", done, total),
     )
-
-
-def hard_negative_sheet(state: TrainingState, negatives: Dataset) -> Any:
-    """Return a contact sheet (RGB) of the hardest windows of the last round, with their scores."""
-    assert state.detector is not None  # a round has ended
-    pictures = {picture.image_id: picture for picture in negatives.pictures}
-    crops, captions = [], []
-    loaded: dict[int, Any] = {}
-    hardest = zip(state.mined_identities, state.mined_scores, strict=True)
-    for (picture_id, level, row, column, template), score in list(hardest)[:N_SHOWN_NEGATIVES]:
-        if picture_id not in loaded:
-            loaded[picture_id] = pictures[picture_id].load("rgb")
-        image = loaded[picture_id]
-        plan = state.detector.plan(image.shape[:2])[level]
-        window = state.detector.templates[template].window
-        crops.append(cut_out(image, windows_to_boxes(plan, window, [row], [column])[0]))
-        captions.append(f"{score:.2f}")
-    return contact_sheet(crops, captions)
 
 
 def _finish(

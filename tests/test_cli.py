@@ -16,6 +16,7 @@ from PIL import Image
 from bootstrap_det import Detector
 from bootstrap_det.boxes import overlap
 from bootstrap_det.cli import main
+from bootstrap_det.false_alarms import read_suspects
 
 SIDE = 28  # of a cross, pixels
 FAST = [
@@ -101,6 +102,17 @@ def train_arguments(data, out, *more):
 
 def invoke(*arguments):
     return CliRunner().invoke(main, [str(argument) for argument in arguments])
+
+
+def test_hard_negatives_are_listed_where_they_lie(run_folder, data):
+    suspects = read_suspects(run_folder / "hard_negatives/round_1.csv")
+    assert [suspect["number"] for suspect in suspects] == list(range(1, len(suspects) + 1))
+    names = {path.name for folder in ("background", "train/images")
+             for path in (data / folder).iterdir()}  # fmt: skip
+    assert {suspect["file"].rpartition("/")[2] for suspect in suspects} <= names
+    for suspect in suspects:
+        x1, y1, x2, y2 = suspect["box"]
+        assert x2 - x1 == pytest.approx(y2 - y1, rel=0.1)
 
 
 def test_train_writes_the_run_folder(run_folder):
