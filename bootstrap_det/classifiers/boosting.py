@@ -19,7 +19,8 @@ from bootstrap_det.exceptions import DataError
 
 LOSSES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
     "exponential": np.exp,
-    "logistic": lambda wrong: 1.0 / (1.0 + np.exp(-2.0 * wrong)),
+    # Bounded: samples that are told apart with ease would overflow.
+    "logistic": lambda wrong: 1.0 / (1.0 + np.exp(np.minimum(-2.0 * wrong, 700.0))),
 }  # weight of a sample by how far it is on the wrong side
 TAIL = 0.002  # share of values at either end that share the outermost bins
 
