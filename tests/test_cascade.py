@@ -429,3 +429,18 @@ def test_trees_of_other_channels_are_refused(rng):
     template = Template(Window((24, 24)), random_trees(rng, (5, 12, 12)))
     with pytest.raises(ParameterError, match=r"Template 0 has trees of shape \(5, 12, 12\), but"):
         Detector([template], ACF())
+
+
+def test_thresholds_from_few_objects_leave_room_for_the_next_one(rng):
+    """Scores of new objects of the same kind pass although the few seen ones scored higher."""
+    model = random_trees(rng, n_trees=40)
+    few, more = random_bytes(rng, 24), random_bytes(rng, 4000)
+    tight = calibrate_cascade(model, few, keep=0.999, n_objects=10_000)
+    roomy = calibrate_cascade(model, few, keep=0.999, n_objects=24)
+    assert tight.accepts(few).all()
+    assert roomy.accepts(few).all()
+    assert tight.accepts(more).mean() < 0.95
+    assert roomy.accepts(more).mean() > 0.99
+    fewer = calibrate_cascade(model, few, keep=0.999, n_objects=4)
+    assert (fewer.rejection <= roomy.rejection).all()
+    assert np.isfinite(calibrate_cascade(model, few, n_objects=1).lowest_score)

@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from bootstrap_det._validation import check_float
 from bootstrap_det.classifiers.trees import FIRST_TREES, GROUP, NEVER, TreeModel
 from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
+FEW_LOST = 2  # objects; where no more may be lost, the sample does not show where they end
+LEAST_SHARE = 1e-3  # of objects below a bound, also where all are to be kept
 
 
 def calibrate_cascade(
-    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
+    model: TreeModel,
+    positives: NDArray[np.uint8],
+    *,
+    keep: float = 0.975,
+    n_objects: int | None = None,
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
@@ -27,6 +34,10 @@ def calibrate_cascade(
     as high as the losses allowed so far permit. After that, every threshold is the least running
     score of the objects that are kept.
 
+    Of few objects, the least score says little: one more falls below the least of 8 with a
+    probability of 1 / 9. Where less than two may be lost, thresholds are therefore at most the
+    lower end of the prediction interval of one more object, by Student's distribution.
+
     Parameters
     ----------
     model : TreeModel
@@ -35,6 +46,8 @@ def calibrate_cascade(
         Objects that the trees were not fitted on.
     keep : float, default=0.975
         Share of them that must pass every tree, in (0, 1].
+    n_objects : int or None, default=None
+        How many objects the positives show, when some show the same; by default one each.
 
     Raises
     ------
@@ -57,6 +70,7 @@ def calibrate_cascade(
         )
     n_lost = int((1.0 - keep) * n + 1e-9)
     scores = model.staged_scores(positives)
+    bound = _prediction_bound(scores, keep, n if n_objects is None else n_objects)
     alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
     budget = n_lost - n_lost // 2
     n_first = len(alive)
@@ -64,9 +78,21 @@ def calibrate_cascade(
     for tree in _stops(model.n_trees):
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
-        rejection[tree] = np.partition(alive[:, tree], may_lose)[may_lose]
+        seen = np.partition(alive[:, tree], may_lose)[may_lose]
+        rejection[tree] = max(min(seen, bound[tree]), NEVER)
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
+
+
+def _prediction_bound(
+    scores: NDArray[np.int32], keep: float, n_objects: int
+) -> NDArray[np.float64]:
+    """Return the running scores that one more object would hardly fall below, one a tree."""
+    if (1.0 - keep) * n_objects >= FEW_LOST:
+        return np.full(scores.shape[1], np.inf)
+    share = max((1.0 - keep) / 2, LEAST_SHARE)
+    reach = stdtrit(max(n_objects - 1, 1), 1.0 - share) * np.sqrt(1.0 + 1.0 / n_objects)
+    return np.asarray(np.floor(scores.mean(axis=0) - reach * scores.std(axis=0)))
 
 
 def _stops(n_trees: int) -> list[int]:

@@ -23,7 +23,7 @@ from bootstrap_det.evaluation.curves import (
 )
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
-from bootstrap_det.evaluation.results import evaluate_results
+from bootstrap_det.evaluation.results import evaluate_results, read_results
 from bootstrap_det.evaluation.scan import ScanEvaluation, evaluate_detector
 
 __all__ = [
@@ -48,6 +48,7 @@ __all__ = [
     "match",
     "miss_rate_at_fppw",
     "precision_recall",
+    "read_results",
     "recall_at_false_positives",
     "recall_at_fppi",
 ]

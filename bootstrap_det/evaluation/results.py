@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -55,29 +54,46 @@ def evaluate_results(
             f"The 'labels' must be of those of {dataset.name!r}: {choices}. Got "
             f"{', '.join(map(repr, unknown)) or 'none'}."
         )
-    found = _read(Path(path), dataset)
-    predictions = [found[picture.image_id] for picture in dataset.pictures]
+    predictions = read_results(path, dataset)
     return evaluate_labels(dataset.pictures, predictions, wanted, iou_threshold=iou_threshold)
 
 
-def _read(path: Path, dataset: Dataset) -> dict[int, Detections]:
-    """Return the detections of every picture of the data set, also where there are none."""
-    known = {picture.image_id for picture in dataset.pictures}
-    rows: dict[int, list[tuple[list[float], float, str]]] = defaultdict(list)
-    for index, entry in enumerate(_entries(path)):
+def read_results(path: str | os.PathLike[str], dataset: Dataset) -> list[Detections]:
+    """Return the detections of every picture of a data set from a COCO results file.
+
+    Pictures are in the order of the data set, also those where nothing was found. Of a data set
+    without categories, such as a folder of negatives, detections of category id 1 are labelled
+    ``"1"``.
+
+    Raises
+    ------
+    DataError
+        When the file is not a list of results, or names a picture or category that is not there.
+    """
+    file = Path(path)
+    rows: dict[int, list[tuple[list[float], float, str]]] = {
+        picture.image_id: [] for picture in dataset.pictures
+    }
+    for index, entry in enumerate(_entries(file)):
         try:
             image_id, category = entry["image_id"], entry["category_id"]
             box, score = [float(v) for v in entry["bbox"]], float(entry["score"])
         except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(path, index, f"lacks or garbles {error}") from None
-        if image_id not in known:
-            raise _wrong(path, index, f"is of image_id {image_id!r}, which is not in the test set")
-        if not isinstance(category, int) or not 1 <= category <= len(dataset.categories):
-            raise _wrong(path, index, f"has category_id {category!r}, which is none of the set's")
+            raise _wrong(file, index, f"lacks or garbles {error}") from None
+        if not isinstance(image_id, int) or image_id not in rows:
+            raise _wrong(file, index, f"is of image_id {image_id!r}, which is not in the data set")
         if len(box) != 4 or not all(map(math.isfinite, [*box, score])):
-            raise _wrong(path, index, f"has the bbox {box} and score {score}, not finite numbers")
-        rows[image_id].append((box, score, dataset.categories[category - 1]))
-    return {image_id: _detections(rows[image_id], image_id) for image_id in known}
+            raise _wrong(file, index, f"has the bbox {box} and score {score}, not finite numbers")
+        rows[image_id].append((box, score, _label(file, index, category, dataset)))
+    return [_detections(entries, image_id) for image_id, entries in rows.items()]
+
+
+def _label(file: Path, index: int, category: Any, dataset: Dataset) -> str:
+    """Return the label of a category id: its position, from 1."""
+    known = dataset.categories
+    if not isinstance(category, int) or not 1 <= category <= (len(known) or category):
+        raise _wrong(file, index, f"has category_id {category!r}, which is none of the set's")
+    return known[category - 1] if known else str(category)
 
 
 def _entries(path: Path) -> list[Any]:

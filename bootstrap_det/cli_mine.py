@@ -1,0 +1,88 @@
+"""The verb ``mine``: false alarms of any detector, as material for its next training."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence
+from bootstrap_det.exceptions import ParameterError
+
+
+@click.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det mine --results yolo.json --data train.json --out mined\n"
+    "bootstrap-det mine --model model.bdet --negatives background --out mined\n"
+)
+@click.option("--results", type=PATH, help="COCO results of any detector.")
+@click.option("--model", type=PATH, help="A model of ours to run, instead.")
+@click.option("--data", type=PATH, help="Annotations of the pictures.")
+@click.option("--data-format", type=FORMAT, help="Their format, where it cannot be told.")
+@click.option("--images", type=PATH, help="Folder of the pictures.")
+@click.option(
+    "--negatives", type=PATH, help="Folder of pictures without the object, instead; in results "
+    "their ids count from 0 by name.",
+)  # fmt: skip
+@click.option("--out", type=PATH, required=True, help="Folder to write, new.")
+@click.option("--threshold", type=float, help="Least score; by default all.")
+@click.option("--max-per-image", type=int, default=20, show_default=True)
+@click.option("--max-total", type=int, default=1000, show_default=True)
+@JOBS
+@JSON
+def mine(**options: Any) -> None:
+    """Write a detector's false alarms as crops, as background pictures and as a sheet."""
+    from bootstrap_det import false_alarms
+
+    with one_sentence():
+        dataset = _pictures(options)
+        alarms = false_alarms.false_alarms(
+            dataset,
+            _predictions(options, dataset),
+            threshold=options["threshold"],
+            max_per_image=options["max_per_image"],
+            max_total=options["max_total"],
+        )
+        false_alarms.write_false_alarms(alarms, options["out"])
+    click.echo(
+        f"{len(alarms)} false alarms in {len(dataset)} pictures, {alarms.n_over_limit} more left "
+        f"out by the limits; look at {options['out'] / 'contact_sheet.png'} first: objects that "
+        "nobody annotated are at the top",
+        err=True,
+    )
+    if options["as_json"]:
+        report = {"n_false_alarms": len(alarms), "n_over_limit": alarms.n_over_limit}
+        click.echo(json.dumps(report))
+
+
+def _pictures(options: dict[str, Any]) -> Any:
+    from bootstrap_det.data import read_annotations, read_negatives
+
+    if bool(options["data"]) == bool(options["negatives"]):
+        raise ParameterError("Give the pictures with --data or with --negatives, one of them.")
+    if options["negatives"]:
+        return read_negatives(options["negatives"])
+    return read_annotations(options["data"], options["images"], format=options["data_format"])
+
+
+def _predictions(options: dict[str, Any], dataset: Any) -> Any:
+    from joblib import Parallel, delayed
+
+    from bootstrap_det.detector import Detector
+    from bootstrap_det.evaluation import read_results
+
+    if bool(options["results"]) == bool(options["model"]):
+        raise ParameterError("Give a --model or the --results of a detector, one of them.")
+    if options["results"]:
+        return read_results(options["results"], dataset)
+    detector = Detector.load(options["model"])
+    threshold = options["threshold"]
+
+    def detect(picture: Any) -> Any:
+        image = picture.load(detector.channels.color)
+        return detector.detect(image, threshold=detector.lowest_score if threshold is None
+                               else threshold)  # fmt: skip
+
+    jobs = Parallel(n_jobs=options["jobs"], backend="threading")
+    return jobs(delayed(detect)(picture) for picture in dataset.pictures)
