@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bootstrap_det import load_dataset
 from bootstrap_det.data import benchmarks, gtsdb
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import write_image
@@ -155,3 +156,39 @@ def test_damaged_lists_are_refused(wider, text):
     listed.write_text(text)
     with pytest.raises(DataError, match=r"does not list 'a.* as a count and as many rows"):
         benchmarks.read_wider(wider, "val")
+
+
+def test_uiuc_windows(tmp_path):
+    with pytest.raises(DataError, match=r"holds no train_pos_\* pictures"):
+        benchmarks.read_uiuc_windows(tmp_path)
+    for name in ("train_pos_000.png", "train_pos_001.png", "train_neg_000.png"):
+        put(tmp_path, name)
+    cars, others = benchmarks.read_uiuc_windows(tmp_path)
+    assert cars.crops.pixels.shape == (2, 60, 80)
+    assert (len(others), others.n_objects) == (1, 0)
+
+
+LAYOUTS = {
+    "fddb": lambda root: [put(root, f"FDDB-folds/FDDB-fold-{n:02}-ellipseList.txt", "")
+                          for n in range(1, 11)] + [put(root, "originalPics/a.jpg")],
+    "wider-face": lambda root: [
+        put(root, "wider_face_split/wider_face_train_bbx_gt.txt", "a/b.png\n1\n1 2 9 9\n"),
+        put(root, "WIDER_train/images/a/b.png"),
+    ],
+    "inria-person": lambda root: [
+        put(root, f"INRIAPerson/{part}/{folder}/a.{kind}", text)
+        for part in ("Train", "Test")
+        for folder, kind, text in (("pos", "png", None), ("neg", "png", None),
+                                   ("annotations", "txt", ""))
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_benchmarks_load_by_name_or_say_what_is_missing(name, tmp_path):
+    with pytest.raises(DataError, match=r"lacks .* It comes from: .* Licence: "):
+        load_dataset(name, data_root=tmp_path)
+    LAYOUTS[name](tmp_path)
+    splits = load_dataset(name, data_root=tmp_path)
+    assert splits.name == name
+    assert splits.train is not None or splits.test is not None

@@ -41,7 +41,7 @@ def test_card_defaults_are_options_of_train():
 
 
 def test_load_unknown_name_lists_the_choices():
-    with pytest.raises(ParameterError, match=r"one of 'caltech-crops', 'faces', 'mit-cmu'"):
+    with pytest.raises(ParameterError, match=r"one of 'caltech-crops', .*'mit-cmu'"):
         named.load("imagenet")
     with pytest.raises(ParameterError, match="Did you mean 'mit-cmu'"):
         named.load("mit_cmu")

@@ -17,8 +17,9 @@ import numpy as np
 
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.gtsdb import CATEGORIES, CATEGORY_OF, OTHER
-from bootstrap_det.data.picture import Picture
+from bootstrap_det.data.picture import Crops, Picture
 from bootstrap_det.exceptions import DataError
+from bootstrap_det.images import read_image
 
 WIDER_SUBSETS = ("easy", "medium", "hard")
 _INRIA_BOX = re.compile(r'"(\w+)".*:\s*\((\d+), (\d+)\) - \((\d+), (\d+)\)')
@@ -171,6 +172,24 @@ def read_inria(root: Path, part: str) -> Dataset:
         path = next((folder / "pos").glob(f"{listed.stem}.*"), folder / f"pos/{listed.stem}.png")
         found.add(path, path.name, boxes, ["person"] * len(boxes))
     return found.dataset(["person"])
+
+
+def read_uiuc_windows(folder: Path) -> tuple[Dataset, Dataset]:
+    """Return the training windows of UIUC cars: crops of cars, and pictures without any.
+
+    References
+    ----------
+    S. Agarwal, A. Awan and D. Roth, "Learning to detect objects in images via a sparse,
+    part-based representation", PAMI 2004.
+    """
+    cars = [read_image(path, color="grey") for path in sorted(folder.glob("train_pos_*"))]
+    if not cars:
+        raise DataError(f"{folder}: holds no train_pos_* pictures. Unpack the benchmark there.")
+    others = _Collector("uiuc-cars", folder)
+    for path in sorted(folder.glob("train_neg_*")):
+        others.add(path, path.name, [], [])
+    crops = Dataset("uiuc-cars", crops=Crops(np.stack(cars), label="car_side"))
+    return crops, others.dataset(["car_side"])
 
 
 def _blocks(path: Path, *, n_values: int) -> Iterator[tuple[str, list[list[float]]]]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap_det.boxes import SAME_BOX
-from bootstrap_det.data import embedded, gtsdb
+from bootstrap_det.data import benchmarks, embedded, gtsdb
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.folders import read_crops, read_negatives
@@ -213,11 +213,48 @@ def _gtsdb(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     return replace(splits, test=gtsdb.read_gtsdb_coco(*parts, skip_bad=skip_bad))
 
 
+def _wider_face(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    splits = Splits(about.name, benchmarks.read_wider(root, "train"))
+    if not (root / "WIDER_val").is_dir():
+        return splits
+    subset = None if boxes == "all" else boxes
+    return replace(splits, test=benchmarks.read_wider(root, "val", subset=subset))
+
+
+def _fddb(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    return Splits(about.name, test=benchmarks.read_fddb(root))
+
+
+def _gtsrb(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    splits = Splits(about.name, benchmarks.read_gtsrb(root, "train"))
+    if not (root / "GTSRB/Final_Test/Images/GT-final_test.csv").is_file():
+        return splits
+    return replace(splits, test=benchmarks.read_gtsrb(root, "test"))
+
+
+def _inria_person(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    negatives = read_negatives(root / "INRIAPerson/Train/neg", skip_bad=skip_bad)
+    train, test = (benchmarks.read_inria(root, part) for part in ("Train", "Test"))
+    return Splits(about.name, train, negatives, test)
+
+
+def _uiuc_cars(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    pictures = root / about.files[2]
+    test = read_coco(root / about.files[boxes == "multi"], pictures, name=about.name)
+    cars, others = benchmarks.read_uiuc_windows(pictures)
+    return Splits(about.name, cars, others, test)
+
+
 _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
     "faces": _faces,
     "caltech-crops": _caltech_crops,
     "mit-cmu": _mit_cmu,
     "gtsdb": _gtsdb,
+    "gtsrb": _gtsrb,
+    "wider-face": _wider_face,
+    "fddb": _fddb,
+    "inria-person": _inria_person,
+    "uiuc-cars": _uiuc_cars,
 }
 
 
