@@ -12,7 +12,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det.data.signs.classes import Sprite
 from bootstrap_det.data.signs.pen import REACH, SIDE, Points, arc
 
 MAX_TILT = 35.0  # degrees, out of the picture's plane
@@ -25,10 +24,13 @@ _LEAVES = ((58, 84, 40), (84, 102, 52), (96, 82, 56), (62, 58, 54), (120, 120, 1
 
 
 class Figure(Protocol):
-    """Something flat that can be placed."""
+    """Something flat that can be placed, in sign units."""
 
-    def sprite(self) -> Sprite:
-        """Return it drawn from the front."""
+    @property
+    def outline(self) -> Points: ...
+
+    def sprite(self) -> NDArray[np.uint8]:
+        """Return it drawn from the front, see :meth:`Pen.cut_out`."""
         ...
 
 
@@ -230,7 +232,7 @@ def _warped(placed: Placed, corner: tuple[int, int], size: tuple[int, ...]) -> N
     matrix = to_part @ placed.homography @ from_sprite
     height, width = size[:2]
     drawn = cv2.warpPerspective(
-        placed.figure.sprite().pixels, matrix, (width * fine, height * fine), flags=cv2.INTER_LINEAR
+        placed.figure.sprite(), matrix, (width * fine, height * fine), flags=cv2.INTER_LINEAR
     )
     layer = cv2.resize(drawn, (width, height), interpolation=cv2.INTER_AREA)
     return np.asarray(layer, np.float32) / np.float32(255)

@@ -27,22 +27,6 @@ _RED_BORDER = 0.085
 _TRIANGLE_ROUNDING = 0.055
 
 
-@dataclass(frozen=True, eq=False)
-class Sprite:
-    """A sign from the front, without light or weather.
-
-    Attributes
-    ----------
-    pixels : ndarray of shape (SIDE, SIDE, 4), uint8
-        RGBA, the colours multiplied by alpha.
-    outline : ndarray of shape (n, 2), float64
-        The edge of what is opaque, sign units.
-    """
-
-    pixels: NDArray[np.uint8]
-    outline: Points
-
-
 @dataclass(frozen=True)
 class SignClass:
     """A kind of sign.
@@ -59,8 +43,14 @@ class SignClass:
     group: str
     glyph: glyphs.Glyph
 
-    def sprite(self) -> Sprite:
-        """Return it drawn; the same object every time."""
+    @property
+    def outline(self) -> Points:
+        """The edge of what is opaque, shape (n, 2), sign units."""
+        shape, _ = _FACES[self.group]
+        return shape(0.0)
+
+    def sprite(self) -> NDArray[np.uint8]:
+        """Return it drawn from the front, see :meth:`Pen.cut_out`; the same array every time."""
         return _sprite(self)
 
 
@@ -106,23 +96,14 @@ def triangle(inset: float = 0.0) -> Points:
     return np.asarray((inner - (low + high) / 2) * scale)
 
 
-def cut_out(pen: Pen, outline: Points) -> Sprite:
-    """Return what was drawn with a pen, opaque inside an outline."""
-    stencil = Pen()
-    stencil.fill(outline, (255, 255, 255))
-    alpha = stencil.pixels()[..., :1].astype(np.float32) / 255
-    pixels = np.concatenate([pen.pixels() * alpha, alpha * 255], axis=-1)
-    return Sprite(np.rint(pixels).astype(np.uint8), outline)
-
-
 @cache
-def _sprite(kind: SignClass) -> Sprite:
+def _sprite(kind: SignClass) -> NDArray[np.uint8]:
     shape, layers = _FACES[kind.group]
     pen = Pen(glyphs.WHITE)
     for inset, color in layers:
         pen.fill(shape(inset), color)
     kind.glyph(pen)
-    return cut_out(pen, shape(0.0))
+    return pen.cut_out(kind.outline)
 
 
 # The shape of a group, and its areas from the outside to the inside: how far in, which colour.

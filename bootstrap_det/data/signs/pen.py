@@ -32,7 +32,8 @@ class Pen:
 
     def __init__(self, color: Color = (0, 0, 0)) -> None:
         fine = SIDE * _OVERSAMPLING
-        self._canvas = np.full((fine, fine, 3), color, np.uint8)
+        self._canvas = np.zeros((fine, fine, 3), np.uint8)
+        cv2.rectangle(self._canvas, (0, 0), (fine, fine), color, cv2.FILLED)  # faster than numpy
         self._per_unit = fine / (2 * REACH)
 
     def fill(self, points: ArrayLike, color: Color) -> None:
@@ -47,10 +48,25 @@ class Pen:
         fixed = [self._fixed(points)]
         cv2.polylines(self._canvas, fixed, closed, color, thickness, cv2.LINE_8, _SHIFT)
 
-    def pixels(self) -> NDArray[np.uint8]:
-        """Return what was drawn, shape (SIDE, SIDE, 3), averaged over the finer canvas."""
-        small = cv2.resize(self._canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-        return np.asarray(small, dtype=np.uint8)
+    def cut_out(self, outline: ArrayLike) -> NDArray[np.uint8]:
+        """Return what was drawn, opaque inside an outline, averaged over the finer canvas.
+
+        Parameters
+        ----------
+        outline : array-like of shape (n, 2)
+            Sign units.
+
+        Returns
+        -------
+        ndarray of shape (SIDE, SIDE, 4), uint8
+            RGBA; the colours are multiplied by alpha, so that they can be averaged again.
+        """
+        stencil = np.zeros(self._canvas.shape[:2], np.uint8)
+        cv2.fillPoly(stencil, [self._fixed(outline)], 255, cv2.LINE_8, _SHIFT)
+        inside = cv2.bitwise_and(self._canvas, self._canvas, mask=stencil)
+        layers = [cv2.resize(fine, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+                  for fine in (inside, stencil)]  # fmt: skip
+        return np.asarray(np.dstack(layers), dtype=np.uint8)
 
     def _fixed(self, points: ArrayLike) -> NDArray[np.int32]:
         # OpenCV counts from the middle of the first pixel, not from its edge.
