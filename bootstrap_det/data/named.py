@@ -17,6 +17,7 @@ from bootstrap_det.data import embedded
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.folders import read_crops, read_negatives
+from bootstrap_det.data.signs import synth_signs
 from bootstrap_det.exceptions import DataError, ParameterError
 
 
@@ -172,6 +173,15 @@ def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     )
 
 
+def _signs(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    return Splits(
+        about.name,
+        synth_signs(300, seed=1),
+        synth_signs(150, seed=2, max_signs=0),
+        synth_signs(60, seed=3, part="test"),
+    )
+
+
 def _caltech_crops(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     crops, scenes = (root / file for file in about.files)
     return Splits(
@@ -192,6 +202,7 @@ _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
     "faces": _faces,
     "caltech-crops": _caltech_crops,
     "mit-cmu": _mit_cmu,
+    "signs": _signs,
 }
 
 

@@ -50,17 +50,17 @@ class Skipped:
 class Source(Protocol):
     """What makes the pixels of a picture each time they are asked for.
 
-    Attributes
-    ----------
-    key : str
-        Says all that the pixels depend on: equal keys, equal pixels. A data set's digest covers
-        it in place of the pixels.
+    Equal keys must mean equal pixels: a data set's digest covers the key in place of the pixels.
     """
 
     @property
-    def key(self) -> str: ...
+    def key(self) -> str:
+        """All that the pixels depend on."""
+        ...
 
-    def __call__(self) -> NDArray[np.uint8]: ...
+    def __call__(self) -> NDArray[np.uint8]:
+        """Return the pixels, shape (height, width) or (height, width, 3)."""
+        ...
 
 
 def _no_boxes() -> NDArray[np.float64]:

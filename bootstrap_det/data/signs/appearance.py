@@ -27,7 +27,9 @@ class Figure(Protocol):
     """Something flat that can be placed, in sign units."""
 
     @property
-    def outline(self) -> Points: ...
+    def outline(self) -> Points:
+        """The edge of what is opaque, shape (n, 2)."""
+        ...
 
     def sprite(self) -> NDArray[np.uint8]:
         """Return it drawn from the front, see :meth:`Pen.cut_out`."""
@@ -266,16 +268,17 @@ def _lay_over(layer: NDArray[np.float32], cover: Cover, corner: tuple[int, int])
     mask = np.zeros((height * fine, width * fine), np.uint8)
     points = np.rint(((cover.points - corner) * fine - 0.5) * (1 << shift)).astype(np.int32)
     cv2.fillPoly(mask, [points], 255, cv2.LINE_8, shift)
-    alpha = cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA)[..., None] / 255.0
+    small = np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_AREA), np.float32)
+    alpha = small[..., None] / np.float32(255)
     layer *= 1.0 - alpha
-    layer += alpha * (np.append(cover.color, 255) / 255.0)
+    layer += alpha * np.array([*cover.color, 255], np.float32) / np.float32(255)
 
 
 def _blurred(layer: NDArray[np.float32], look: Look) -> NDArray[np.float32]:
     if look.motion[0] > 1.0:
-        layer = cv2.filter2D(layer, -1, _streak(*look.motion))
+        layer = np.asarray(cv2.filter2D(layer, -1, _streak(*look.motion)), np.float32)
     if look.blur > 0.2:  # a pixel is as wide
-        layer = cv2.GaussianBlur(layer, (0, 0), look.blur)
+        layer = np.asarray(cv2.GaussianBlur(layer, (0, 0), look.blur), np.float32)
     return layer
 
 

@@ -107,13 +107,12 @@ def _view(layer: Layer, size: tuple[int, int]) -> NDArray[np.float32]:
     part = image[top : top + rows, left : left + columns]
     how = cv2.INTER_AREA if rows > height else cv2.INTER_CUBIC
     view = cv2.resize(part[:, ::-1] if layer.mirrored else part, (width, height), interpolation=how)
-    if view.ndim == 2:
-        view = _tinted(view, layer)
-    return np.asarray(view, np.float32)
+    pixels = np.asarray(view, np.float32)
+    return _tinted(pixels, layer) if pixels.ndim == 2 else pixels
 
 
-def _tinted(grey: NDArray[np.uint8], layer: Layer) -> NDArray[np.float32]:
-    share = grey[..., None].astype(np.float32) / 255
+def _tinted(grey: NDArray[np.float32], layer: Layer) -> NDArray[np.float32]:
+    share = grey[..., None] / np.float32(255)
     dark, light = np.array(layer.dark), np.array(layer.light)
     return np.asarray(dark + share * (light - dark), np.float32)
 

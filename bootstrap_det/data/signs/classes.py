@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det.data.signs import glyphs
-from bootstrap_det.data.signs.pen import Color, Pen, Points, arc, fitted, regular, rounded
+from bootstrap_det.data.signs.pen import Color, Pen, Points, arc, regular, rounded
 
 GROUPS = ("prohibitory", "danger", "mandatory")
 ZIPF_EXPONENT = 1.0

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det.data.signs.appearance import (
+    MAX_ROLL,
     Figure,
-    Look,
     Placed,
     draw_cover,
     draw_homography,
@@ -166,7 +166,7 @@ def _place(
     """Return a figure at a random place that is free, or None when none was found."""
     is_sign = isinstance(figure, SignClass)
     outline = figure.outline
-    view = scaled(draw_homography(rng, max_roll=6.0 if is_sign else 15.0), outline, side)
+    view = scaled(draw_homography(rng, max_roll=MAX_ROLL if is_sign else 15.0), outline, side)
     _, _, width, height = extent(view, outline)
     room = np.array([size[1] - width, size[0] - height]) - MARGIN
     taken = np.array([other.box for other in others]).reshape(-1, 4)
@@ -234,12 +234,15 @@ def photograph(canvas: NDArray[np.float32], camera: Camera, seed: int) -> NDArra
         noise = np.random.default_rng(seed).standard_normal(pixels.shape, np.float32)
         pixels += np.float32(camera.noise) * noise
     stored = np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    if not camera.quality:
-        return stored
+    return _compressed(stored, camera.quality) if camera.quality else stored
+
+
+def _compressed(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     # OpenCV's files are BGR, and chroma is stored at half the resolution: the order matters.
-    options = [cv2.IMWRITE_JPEG_QUALITY, camera.quality]
-    encoded = cv2.imencode(".jpg", stored[..., ::-1], options)[1]
-    return np.ascontiguousarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR)[..., ::-1])
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[..., ::-1]), options)[1]
+    decoded = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def _paint_pole(canvas: NDArray[np.float32], pole: Pole) -> None:
@@ -251,6 +254,3 @@ def _paint_pole(canvas: NDArray[np.float32], pole: Pole) -> None:
     shade = pole.brightness * (1.0 - 0.4 * (offset[columns] / (pole.width / 2 + 0.5)) ** 2)
     part = canvas[rows, columns]
     canvas[rows, columns] = part + alpha * (shade[None, :, None] - part)
-
-
-__all__ = ["Camera", "Look", "Pole", "Scene", "compose", "draw_scene", "photograph", "render"]
