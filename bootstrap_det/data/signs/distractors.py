@@ -1,7 +1,8 @@
 """What looks a little like a sign and is none: discs, triangles, blobs, boards and other signs.
 
-Priority signs are among them: yield (a triangle on its tip), stop (an octagon) and priority road
-(a yellow square on its tip) belong to none of the three groups.
+Signs that belong to none of the three groups are among them, as they are in the benchmark: yield
+(a triangle on its tip), stop, priority road, no entry, the end of all limits; and one-way and
+no-stopping signs, which share their colours and shapes with the groups.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bootstrap_det.data.signs.pen import Color, Pen, Points, arc, fitted, regula
 _BLUE, _YELLOW, _GREEN, _GREY = (20, 84, 162), (238, 188, 20), (34, 120, 62), (132, 134, 136)
 _COLORS: tuple[Color, ...] = (RED, _BLUE, _YELLOW, WHITE, _GREEN, _GREY, BLACK)
 _RIM = 0.06  # sign units
+_UNIT = np.array([(-1.0, -1.0), (1.0, -1.0), (1.0, 1.0), (-1.0, 1.0)])
 
 Areas = list[tuple[Points, Color]]  # the whole first, then what lies on it
 
@@ -98,6 +100,35 @@ def _priority_sign(rng: np.random.Generator) -> Areas:
     return [(outer, WHITE), (outer * 0.72, _YELLOW)]
 
 
+def _no_entry_sign(rng: np.random.Generator) -> Areas:
+    bar = np.array([(-0.36, -0.09), (0.36, -0.09), (0.36, 0.09), (-0.36, 0.09)])
+    return [(disc(), WHITE), (disc(0.016), RED), (bar, WHITE)]
+
+
+def _no_stopping_sign(rng: np.random.Generator) -> Areas:
+    return [(disc(), RED), (disc(0.1), _BLUE), (_diagonal(0.12), RED), (_diagonal(0.12) * (-1, 1), RED)]
+
+
+def _end_of_limits_sign(rng: np.random.Generator) -> Areas:
+    stripes = [(_diagonal(0.03) + (x, x), BLACK) for x in (-0.08, -0.03, 0.02, 0.07)]
+    return [(disc(), BLACK), (disc(0.025), WHITE), *stripes]
+
+
+def _one_way_sign(rng: np.random.Generator) -> Areas:
+    """Return a blue square with a white arrow to either side."""
+    square = rounded(_UNIT * 0.5, 0.05)
+    shaft = np.array([(-0.36, -0.07), (0.1, -0.07), (0.1, 0.07), (-0.36, 0.07)])
+    head = np.array([(0.08, -0.2), (0.38, 0.0), (0.08, 0.2)])
+    side = (-1.0 if rng.random() < 0.5 else 1.0, 1.0)
+    return [(square, WHITE), (square * 0.95, _BLUE), (shaft * side, WHITE), (head * side, WHITE)]
+
+
+def _diagonal(width: float) -> Points:
+    """Return a bar from the lower left to the upper right, inside the rim of a disc."""
+    along, across = np.array([0.29, -0.29]), np.array([width, width]) / np.sqrt(8)
+    return np.array([-along - across, along - across, along + across, -along + across])
+
+
 def _board(rng: np.random.Generator) -> Areas:
     """Return a rectangle with bars: a direction board, an advertisement, a number plate."""
     fill, ink = _two_colors(rng)
@@ -105,13 +136,12 @@ def _board(rng: np.random.Generator) -> Areas:
     corner = np.array([0.5, 0.5 * aspect])
     if rng.random() < 0.5:
         corner = corner[::-1]
-    unit = np.array([(-1, -1), (1, -1), (1, 1), (-1, 1)], np.float64)
-    outline = rounded(unit * corner, 0.04)
+    outline = rounded(_UNIT * corner, 0.04)
     bars = []
     for y in np.linspace(-0.6, 0.6, int(rng.integers(1, 5))):
         extent = np.array([rng.uniform(0.3, 0.8), 0.1])
-        bars.append(((unit * extent + (0.0, y)) * corner, ink))
-    inner = rounded(unit * (corner - _RIM / 2), 0.03)
+        bars.append(((_UNIT * extent + (0.0, y)) * corner, ink))
+    inner = rounded(_UNIT * (corner - _RIM / 2), 0.03)
     return [(outline, ink), (inner, fill), *bars]
 
 
@@ -141,6 +171,10 @@ KINDS: dict[str, Callable[[np.random.Generator], Areas]] = {
     "yield": _yield_sign,
     "stop": _stop_sign,
     "priority": _priority_sign,
+    "no_entry": _no_entry_sign,
+    "no_stopping": _no_stopping_sign,
+    "end_of_limits": _end_of_limits_sign,
+    "one_way": _one_way_sign,
     "board": _board,
     "blob": _blob,
     "rings": _rings,

@@ -30,7 +30,7 @@ from bootstrap_det.data.signs.distractors import draw_distractor
 from bootstrap_det.data.signs.pen import Points
 
 SIZES = ((240, 320), (288, 384), (320, 428), (360, 480))  # height, width
-MAX_DISTRACTORS = 4
+MAX_DISTRACTORS = 6
 DISTRACTOR_SIZES = (12.0, 100.0)  # pixels, the longer side
 P_POLE = 0.6
 MARGIN = 2.0  # pixels, between a sign and the border
@@ -151,7 +151,7 @@ def draw_scene(
         placed += [thing] if thing is not None else []
     signs = tuple(thing for thing in placed if isinstance(thing.figure, SignClass))
     others = tuple(thing for thing in placed if not isinstance(thing.figure, SignClass))
-    poles = tuple(_draw_pole(rng, sign.box, size) for sign in placed if rng.random() < P_POLE)
+    poles = tuple(_draw_pole(rng, thing.box, size) for thing in placed if rng.random() < P_POLE)
     layers = draw_layers(rng, part)
     return Scene(size, layers, poles, signs, others, _draw_camera(rng), int(rng.integers(1 << 31)))
 
