@@ -77,7 +77,8 @@ def scenes(n_rows: int = 3, n_columns: int = 3, *, part: str = "train", seed: in
 
 def overview(width: int = 880) -> Image:
     """Return classes, appearances and some scenes in one picture."""
-    parts = [classes(), appearances(42, 14), np.hstack([scenes(1, 2), scenes(1, 1, part="test")])]
+    last_row = slice(-SCENE[0], None)
+    parts = [classes(), appearances(42, 14), scenes()[last_row]]
     scaled = [
         cv2.resize(part, (width, round(part.shape[0] * width / part.shape[1])),
                    interpolation=cv2.INTER_AREA)

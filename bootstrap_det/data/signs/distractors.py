@@ -106,7 +106,12 @@ def _no_entry_sign(rng: np.random.Generator) -> Areas:
 
 
 def _no_stopping_sign(rng: np.random.Generator) -> Areas:
-    return [(disc(), RED), (disc(0.1), _BLUE), (_diagonal(0.12), RED), (_diagonal(0.12) * (-1, 1), RED)]
+    return [
+        (disc(), RED),
+        (disc(0.1), _BLUE),
+        (_diagonal(0.12), RED),
+        (_diagonal(0.12) * (-1, 1), RED),
+    ]
 
 
 def _end_of_limits_sign(rng: np.random.Generator) -> Areas:
