@@ -115,7 +115,7 @@ def _no_stopping_sign(rng: np.random.Generator) -> Areas:
 
 
 def _end_of_limits_sign(rng: np.random.Generator) -> Areas:
-    stripes = [(_diagonal(0.03) + (x, x), BLACK) for x in (-0.08, -0.03, 0.02, 0.07)]
+    stripes = [(_diagonal(0.03) + np.array([x, x]), BLACK) for x in (-0.08, -0.03, 0.02, 0.07)]
     return [(disc(), BLACK), (disc(0.025), WHITE), *stripes]
 
 
