@@ -75,7 +75,7 @@ def scenes(n_rows: int = 3, n_columns: int = 3, *, part: str = "train", seed: in
     return np.vstack(rows)
 
 
-def overview(width: int = 880) -> Image:
+def overview(width: int = 800) -> Image:
     """Return classes, appearances and some scenes in one picture."""
     last_row = slice(-SCENE[0], None)
     parts = [classes(), appearances(42, 14), scenes()[last_row]]
