@@ -14,7 +14,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bootstrap_det.channels import ACF, HOG
     from bootstrap_det.classifiers import BoostedLearner, BoostedTrees, LinearLearner
-    from bootstrap_det.data import Dataset, read_coco, read_crops, read_negatives
+    from bootstrap_det.data import Dataset, read_coco, read_crops, read_negatives, synth_signs
     from bootstrap_det.data.named import load as load_dataset
     from bootstrap_det.detections import Detections
     from bootstrap_det.detector import Detector
@@ -49,6 +49,7 @@ _HOMES = {
     "draw_detections": "plots",
     "Pyramid": "pyramid",
     "Jitter": "samples",
+    "synth_signs": "data",
     "train": "training",
     "Window": "windows",
 }
@@ -75,6 +76,7 @@ __all__ = [
     "read_crops",
     "read_image",
     "read_negatives",
+    "synth_signs",
     "train",
     "write_image",
 ]

@@ -9,38 +9,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det.exceptions import BootstrapDetError, ParameterError
+from bootstrap_det._cli_errors import one_sentence
+from bootstrap_det.cli_synth import synth
+from bootstrap_det.exceptions import ParameterError
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turn the package's errors into a sentence on stderr and an exit code."""
-    try:
-        yield
-    except ParameterError as error:
-        raise _Failure(str(error), 2) from None
-    except BootstrapDetError as error:
-        raise _Failure(str(error), 1) from None
-    except KeyboardInterrupt:
-        raise _Failure("Interrupted. What was finished is kept; --resume goes on.", 1) from None
-
-
-class _Failure(click.ClickException):
-    """A message with an exit code of its own."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own way to set it
 
 
 def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -235,7 +215,7 @@ def main() -> None:
 @_RUN
 def train(**options: Any) -> None:
     """Train a detector by bootstrapping its negatives."""
-    with _one_sentence():
+    with one_sentence():
         _train(options)
 
 
@@ -258,7 +238,7 @@ def detect(**options: Any) -> None:
     """Find objects in pictures: files, folders or quoted globs."""
     from bootstrap_det import inference, jobs
 
-    with _one_sentence():
+    with one_sentence():
         detector = jobs.load_detector(options)
         if options["threshold"] is not None and (
             note := detector.threshold_note(options["threshold"])
@@ -309,7 +289,7 @@ def detect(**options: Any) -> None:
 @_JSON
 def evaluate(**options: Any) -> None:
     """Measure a model, or any detector's COCO results, on annotated pictures."""  # fmt: skip
-    with _one_sentence():
+    with one_sentence():
         measures = _evaluate(options)
     if options["as_json"]:
         click.echo(json.dumps(measures, indent=2))
@@ -330,9 +310,17 @@ def info(model: Path | None, as_json: bool) -> None:
     """Print versions and machine, or what a model file holds."""
     from bootstrap_det import diagnostics
 
-    with _one_sentence():
+    with one_sentence():
         facts = diagnostics.model_facts(model) if model else diagnostics.environment()
     click.echo(json.dumps(facts, indent=2) if as_json else diagnostics.as_text(facts))
+
+
+@main.group()
+def dataset() -> None:
+    """Make data sets."""
+
+
+dataset.add_command(synth)
 
 
 def run_bootstrap() -> None:

@@ -10,7 +10,7 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
@@ -83,11 +83,25 @@ def read_coco(
     return reader.read(_read_document(path), path.stem if name is None else name)
 
 
-def write_coco(dataset: Dataset, path: str | os.PathLike[str]) -> None:
+def write_coco(
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    supercategories: Mapping[str, str] | None = None,
+) -> None:
     """Write the annotations of a data set as COCO JSON, whole or not at all.
 
     Categories are numbered from 1 in the order of ``dataset.categories``; pictures keep their ids
     and are written by name. The pictures themselves are not copied.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Pictures without crops.
+    path : str or path-like
+        The JSON file.
+    supercategories : mapping of str to str, optional
+        What categories belong to, by their labels; others are written without.
 
     Raises
     ------
@@ -112,9 +126,16 @@ def write_coco(dataset: Dataset, path: str | os.PathLike[str]) -> None:
     document = {
         "images": [_image_entry(picture) for picture in dataset.pictures],
         "annotations": _annotation_entries(dataset, category_ids),
-        "categories": [{"id": index, "name": label} for label, index in category_ids.items()],
+        "categories": [
+            {"id": index, "name": label, **_supercategory(label, supercategories or {})}
+            for label, index in category_ids.items()
+        ],
     }
     write_json(target, document)
+
+
+def _supercategory(label: str, supercategories: Mapping[str, str]) -> dict[str, str]:
+    return {"supercategory": supercategories[label]} if label in supercategories else {}
 
 
 class _BadItemError(Exception):

@@ -132,8 +132,8 @@ class Dataset:
     def digest(self) -> str:
         """Return the SHA-256, in hex, of what is in the data set and in which order.
 
-        It covers names, sizes, boxes, labels and flags, and the pixels of crops and of pictures
-        in memory. It does not cover where files lie, nor their content.
+        It covers names, sizes, boxes, labels and flags, the pixels of crops and of pictures in
+        memory, and the keys of sources. It does not cover where files lie, nor their content.
         """
         total = hashlib.sha256()
         for picture in self.pictures:
@@ -209,6 +209,8 @@ def _add_picture(total: hashlib._Hash, picture: Picture) -> None:
     _add_array(total, picture.crowd)
     if picture.pixels is not None:
         _add_array(total, picture.pixels)
+    if picture.source is not None:
+        _add(total, ["source", picture.source.key])
 
 
 def _add(total: hashlib._Hash, value: Any) -> None:

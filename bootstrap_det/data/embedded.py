@@ -69,7 +69,7 @@ def negatives() -> Dataset:
     """
     upright = [
         Picture(index, path.name, path=path, size=image_size(path))
-        for index, path in enumerate(map(_path, NEGATIVES))
+        for index, path in enumerate(map(packaged_picture, NEGATIVES))
     ]
     turned = [
         Picture(len(upright) + index, f"turned_{picture.name}", pixels=_turned(picture))
@@ -84,11 +84,19 @@ def held_out_scenes() -> Dataset:
     rng = np.random.default_rng(SEED)
     faces = _deal(_faces()[_split()[1]], rng)
     pictures = [_scene(name, view, faces, rng) for name in SCENERY for view in range(N_VIEWS)]
-    path = _path(PHOTOGRAPH)
+    path = packaged_picture(PHOTOGRAPH)
     face = np.array([PHOTOGRAPH_FACE])
     pictures.append(_picture(path.name, face, path=path, size=image_size(path)))
     numbered = [replace(picture, image_id=index) for index, picture in enumerate(pictures, 1)]
     return Dataset("faces: test scenes", tuple(numbered), categories=(LABEL,), notes=(NOTE,))
+
+
+def packaged_picture(name: str) -> Path:
+    """Return where a picture of the scikit-image or scikit-learn package lies."""
+    folder = Path(skimage.__file__).parent / "data"
+    if not (folder / name).exists():
+        folder = Path(sklearn.__file__).parent / "datasets" / "images"
+    return folder / name
 
 
 def _faces() -> NDArray[np.uint8]:
@@ -113,16 +121,9 @@ def _turned(picture: Picture) -> NDArray[np.uint8]:
     return np.ascontiguousarray(np.rot90(picture.load("rgb")))
 
 
-def _path(name: str) -> Path:
-    folder = Path(skimage.__file__).parent / "data"
-    if not (folder / name).exists():
-        folder = Path(sklearn.__file__).parent / "datasets" / "images"
-    return folder / name
-
-
 def _scene(name: str, view: int, faces: Any, rng: np.random.Generator) -> Picture:
     """Return one view of a picture with some faces blended in."""
-    canvas = _view(read_image(_path(name)), rng).astype(np.float32)
+    canvas = _view(read_image(packaged_picture(name)), rng).astype(np.float32)
     boxes: list[tuple[int, int, int, int]] = []
     while len(boxes) < FACES_PER_VIEW[view]:
         box = _free_place(boxes, rng)

@@ -17,6 +17,7 @@ from bootstrap_det.data import benchmarks, embedded, gtsdb
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.folders import read_crops, read_negatives
+from bootstrap_det.data.signs import synth_signs
 from bootstrap_det.exceptions import DataError, ParameterError
 
 
@@ -182,6 +183,15 @@ def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     )
 
 
+def _signs(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+    return Splits(
+        about.name,
+        synth_signs(300, seed=1),
+        synth_signs(150, seed=2, max_signs=0),
+        synth_signs(60, seed=4, part="test"),
+    )
+
+
 def _caltech_crops(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     crops, scenes = (root / file for file in about.files)
     return Splits(
@@ -255,6 +265,7 @@ _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
     "fddb": _fddb,
     "inria-person": _inria_person,
     "uiuc-cars": _uiuc_cars,
+    "signs": _signs,
 }
 
 

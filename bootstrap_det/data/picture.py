@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -46,6 +46,23 @@ class Skipped:
         return {"file": self.file, "reason": self.reason}
 
 
+@runtime_checkable
+class Source(Protocol):
+    """What makes the pixels of a picture each time they are asked for.
+
+    Equal keys must mean equal pixels: a data set's digest covers the key in place of the pixels.
+    """
+
+    @property
+    def key(self) -> str:
+        """All that the pixels depend on."""
+        ...
+
+    def __call__(self) -> NDArray[np.uint8]:
+        """Return the pixels, shape (height, width) or (height, width, 3)."""
+        ...
+
+
 def _no_boxes() -> NDArray[np.float64]:
     return np.zeros((0, 4))
 
@@ -60,7 +77,7 @@ def _no_flags() -> NDArray[np.bool_]:
 
 @dataclass(frozen=True, eq=False)
 class Picture:
-    """One picture, on disk or in memory, and what is annotated in it.
+    """One picture, on disk, in memory or made on demand, and what is annotated in it.
 
     Attributes
     ----------
@@ -77,14 +94,19 @@ class Picture:
     path : Path or None, default=None
         The picture file.
     pixels : ndarray of shape (height, width) or (height, width, 3), uint8, or None, default=None
-        The picture itself; exactly one of ``path`` and ``pixels`` is given.
+        The picture itself.
     size : (height, width) or None, default=None
-        In pixels. None when not known before loading; taken from ``pixels`` when those are given.
+        In pixels. None when not known before loading; taken from ``pixels`` when those are given,
+        and required with a ``source``.
+    source : Source or None, default=None
+        Makes the pixels when the picture is loaded; nothing is kept. Exactly one of ``path``,
+        ``pixels`` and ``source`` is given.
 
     Raises
     ------
     ParameterError
-        When shapes or types do not fit, or a box is not finite or has no area.
+        When shapes or types do not fit, a box is not finite or has no area, or not exactly one
+        of path, pixels and source is given.
 
     Notes
     -----
@@ -100,6 +122,7 @@ class Picture:
     path: Path | None = None
     pixels: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
+    source: Source | None = None
 
     def __post_init__(self) -> None:
         """Check every field and bring it into its declared type."""
@@ -112,14 +135,27 @@ class Picture:
         _set(self, "labels", _column(self.labels, "labels", np.dtype(np.str_), self))
         _set(self, "ignore", _column(self.ignore, "ignore", np.dtype(np.bool_), self))
         _set(self, "crowd", _column(self.crowd, "crowd", np.dtype(np.bool_), self))
-        if (self.path is None) == (self.pixels is None):
-            raise ParameterError(f"{owner} needs a path or pixels, and not both.")
+        if sum(given is not None for given in (self.path, self.pixels, self.source)) != 1:
+            raise ParameterError(
+                f"{owner} needs a path or pixels, and not both, or a source instead of them."
+            )
         if self.path is not None:
             _set(self, "path", Path(self.path))
         if self.size is not None:
             _set(self, "size", check_size(self.size, "size", owner, high=MAX_SIDE))
         if self.pixels is not None:
             self._check_pixels(self.pixels, owner)
+        if self.source is not None:
+            self._check_source(self.source, owner)
+
+    def _check_source(self, source: Any, owner: str) -> None:
+        if not (isinstance(source, Source) and isinstance(source.key, str)):
+            raise ParameterError(
+                f"The source of {owner} must be callable and have a `key`, a str. "
+                f"Got {source!r:.80} instead."
+            )
+        if self.size is None:
+            raise ParameterError(f"{owner} has a source, so it needs a size, (height, width).")
 
     def _check_pixels(self, pixels: NDArray[np.uint8], owner: str) -> None:
         _set(self, "pixels", _checked_pixels(pixels, owner, n_leading=0))
@@ -148,14 +184,26 @@ class Picture:
         ------
         DataError
             When the file cannot be read, or is not of the size that the annotations state.
+        ParameterError
+            When a source makes something else than a picture of the stated size.
         """
         color = check_choice(color, "color", "Picture.load", COLORS)
-        if self.pixels is not None:
-            return np.array(to_grey(self.pixels) if color == "grey" else to_rgb(self.pixels))
-        assert self.path is not None  # by construction
+        if self.path is None:
+            made = self._made() if self.pixels is None else self.pixels
+            return np.array(to_grey(made) if color == "grey" else to_rgb(made))
         pixels = read_image(self.path, color=color)
         if self.size not in (None, pixels.shape[:2]):
             self._refuse_size((pixels.shape[0], pixels.shape[1]))
+        return pixels
+
+    def _made(self) -> NDArray[np.uint8]:
+        assert self.source is not None  # by construction
+        pixels = _checked_pixels(self.source(), f"Picture {self.name!r}", n_leading=0)
+        if pixels.shape[:2] != self.size:
+            raise ParameterError(
+                f"The source of Picture {self.name!r} must make pixels of (height, width) "
+                f"{self.size}. Got {pixels.shape[:2]} instead."
+            )
         return pixels
 
     def _refuse_size(self, found: tuple[int, int]) -> None:

@@ -1,0 +1,163 @@
+"""The verb ``dataset synth``: traffic signs as pictures and annotations in a folder."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bootstrap_det._cli_errors import one_sentence
+from bootstrap_det.exceptions import DataError
+
+if TYPE_CHECKING:
+    from bootstrap_det.data import Dataset, Picture
+
+ANNOTATIONS, IMAGES = "annotations.json", "images"
+
+
+@click.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det dataset synth --out signs --n-pictures 200\n"
+    "bootstrap-det dataset synth --out signs_test --n-pictures 60 --part test --labels class\n"
+)
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--n-pictures", type=click.IntRange(1), default=200, show_default=True)
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--labels",
+    type=click.Choice(["group", "class"]),
+    default="group",
+    show_default=True,
+    help="Three groups, or all kinds of sign.",
+)
+@click.option(
+    "--part",
+    type=click.Choice(["train", "test"]),
+    default="train",
+    show_default=True,
+    help="Which background pictures; the parts share none.",
+)
+@click.option(
+    "--max-signs",
+    type=click.IntRange(0),
+    default=4,
+    show_default=True,
+    help="In a picture; 0 makes pictures without signs.",
+)
+@click.option(
+    "--format",
+    "suffix",
+    type=click.Choice(["png", "jpg"]),
+    default="png",
+    show_default=True,
+    help="Of the pictures; png keeps every pixel.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace annotations that are there.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    help="Pictures at a time.",
+    show_default="all cores",
+)
+@click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
+def synth(**options: Any) -> None:
+    """Write pictures with drawn traffic signs, and their COCO annotations."""  # fmt: skip
+    from bootstrap_det.data import synth_signs
+    from bootstrap_det.data.signs import supercategories
+
+    with one_sentence():
+        target = _empty_target(options["out"], overwrite=options["overwrite"])
+        made = synth_signs(
+            options["n_pictures"],
+            seed=options["seed"],
+            labels=options["labels"],
+            part=options["part"],
+            max_signs=options["max_signs"],
+        )
+        groups = supercategories(options["labels"])
+        facts = write_dataset(made, target, groups, options["suffix"], n_jobs=options["jobs"])
+    if options["as_json"]:
+        click.echo(json.dumps(facts))
+    else:
+        click.echo(f"{facts['annotations']}: {len(made)} pictures, {made.n_objects} signs")
+
+
+def write_dataset(
+    dataset: Dataset,
+    folder: Path,
+    supercategories: dict[str, str],
+    suffix: str = "png",
+    *,
+    n_jobs: int = 1,
+) -> dict[str, Any]:
+    """Write the pictures of a data set into ``folder/images``, then its annotations.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Pictures of any kind, without crops.
+    folder : Path
+        Exists.
+    supercategories : dict of str to str
+        See :func:`bootstrap_det.data.write_coco`.
+    suffix : {"png", "jpg"}, default="png"
+        Of the pictures, which keep the stems of their names.
+    n_jobs : int, default=1
+        Pictures at a time.
+
+    Returns
+    -------
+    dict
+        ``annotations`` (the file), ``n_pictures``, and ``n_objects`` by label.
+
+    Raises
+    ------
+    DataError
+        When something cannot be written.
+    """
+    from dataclasses import replace
+
+    from joblib import Parallel, delayed
+
+    from bootstrap_det.data import write_coco
+
+    pictures = tuple(
+        replace(picture, name=f"{Path(picture.name).stem}.{suffix}") for picture in dataset.pictures
+    )
+    images = _made_folder(folder / IMAGES)
+    Parallel(n_jobs=n_jobs, backend="threading")(
+        delayed(_write_picture)(picture, images) for picture in pictures
+    )
+    path = folder / ANNOTATIONS
+    write_coco(replace(dataset, pictures=pictures), path, supercategories=supercategories)
+    labels = [str(label) for picture in pictures for label in picture.labels]
+    counts = {label: labels.count(label) for label in dataset.categories}
+    return {"annotations": str(path), "n_pictures": len(pictures), "n_objects": counts}
+
+
+def _write_picture(picture: Picture, folder: Path) -> None:
+    from bootstrap_det.images import write_image
+
+    write_image(folder / picture.name, picture.load("rgb"))
+
+
+def _empty_target(folder: Path, *, overwrite: bool) -> Path:
+    if (folder / ANNOTATIONS).exists() and not overwrite:
+        raise DataError(
+            f"{folder}: has an {ANNOTATIONS} already. Give another folder, or --overwrite."
+        )
+    return _made_folder(folder)
+
+
+def _made_folder(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"{folder}: cannot be made ({error.strerror}). Give a folder that can be written."
+        ) from None
+    return folder
