@@ -9,58 +9,22 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det.exceptions import BootstrapDetError, ParameterError
+from bootstrap_det._cli_common import FORMAT
+from bootstrap_det._cli_common import JSON as _JSON
+from bootstrap_det._cli_common import PATH as _PATH
+from bootstrap_det._cli_common import one_sentence as _one_sentence
+from bootstrap_det._cli_common import options as _options
+from bootstrap_det._cli_common import parse_size as _parse_size
+from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.exceptions import ParameterError
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
-
-
-@contextmanager
-def _one_sentence() -> Iterator[None]:
-    """Turn the package's errors into a sentence on stderr and an exit code."""
-    try:
-        yield
-    except ParameterError as error:
-        raise _Failure(str(error), 2) from None
-    except BootstrapDetError as error:
-        raise _Failure(str(error), 1) from None
-    except KeyboardInterrupt:
-        raise _Failure("Interrupted. What was finished is kept; --resume goes on.", 1) from None
-
-
-class _Failure(click.ClickException):
-    """A message with an exit code of its own."""
-
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
-        self.exit_code = exit_code  # type: ignore[misc]  # click's own way to set it
-
-
-def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return one decorator of several options, in the order of the help text."""
-
-    def apply(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return apply
-
-
-def _parse_size(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """Return ``HEIGHTxWIDTH`` as a pair of ints."""
-    try:
-        height, width = (int(side) for side in value.lower().split("x")) if value else (0, 0)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a size like 24x24, height first.") from None
-    return (height, width) if value else None
 
 
 def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
@@ -74,19 +38,19 @@ def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -
     return part
 
 
-_PATH = click.Path(path_type=Path)
 _JOBS = click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Pictures at a time.",
     show_default="all cores",
 )  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
 _SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Go on after unreadable data, list them.")
 _DATA_ROOT = click.option(
     "--data-root", type=_PATH, envvar="BOOTSTRAP_DET_DATA", help="Folder of the named data sets."
 )
 _TEST_DATA = _options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
-    click.option("--test-data", type=_PATH, help="Annotations (COCO JSON) of the test set."),
+    click.option("--test-data", type=_PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
+                 "CSV, imglab or OpenCV."),
+    click.option("--test-format", type=FORMAT, help="Their format, where it cannot be told."),
     click.option("--test-images", type=_PATH, help="Folder of its pictures."),
     click.option("--test-boxes", metavar="NAME", help="Its box convention: a field of the JSON."),
     click.option("--box-map", metavar="X1,Y1,X2,Y2", callback=_parse_part,
@@ -94,7 +58,13 @@ _TEST_DATA = _options(
 )  # fmt: skip
 _TRAIN_DATA = _options(
     click.option("--dataset", metavar="NAME", help="Named data set, such as faces."),
-    click.option("--data", type=_PATH, help="Annotations (COCO JSON) of your own data."),
+    click.option(
+        "--data",
+        type=_PATH,
+        help="Annotations of your own data: COCO JSON, "
+        "a VOC or YOLO folder, CSV, imglab XML or OpenCV's info.dat.",
+    ),
+    click.option("--data-format", type=FORMAT, help="Their format, where it cannot be told."),
     click.option("--images", type=_PATH, help="Folder of their pictures."),
     click.option("--crops", type=_PATH, help="Positives as crops: an .npz file or a folder."),
     click.option("--label", help="Which category to train, when there are several."),
@@ -320,6 +290,9 @@ def info(model: Path | None, as_json: bool) -> None:
     with _one_sentence():
         facts = diagnostics.model_facts(model) if model else diagnostics.environment()
     click.echo(json.dumps(facts, indent=2) if as_json else diagnostics.as_text(facts))
+
+
+main.add_command(dataset)
 
 
 def run_bootstrap() -> None:
