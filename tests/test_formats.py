@@ -179,7 +179,7 @@ def test_recognise_errors(tmp_path):
     with pytest.raises(DataError, match=r"of no known annotation format\. Name it with `format`"):
         recognise(tmp_path / "a.doc")
     (tmp_path / "a.xml").write_text("<annotation/>")
-    with pytest.raises(DataError, match="annotation of one picture. Give the folder"):
+    with pytest.raises(DataError, match=r"annotation of one picture\. Give the folder"):
         recognise(tmp_path / "a.xml")
     (tmp_path / "b.xml").write_text("<svg/>")
     with pytest.raises(DataError, match="XML with the root <svg>, no known format"):

@@ -116,8 +116,8 @@ def read_annotations(
         options["box_key"] = "bbox" if box_key is None else box_key
     elif box_key is not None:
         raise ParameterError(
-            f"The 'box_key' parameter of read_annotations (--test-boxes) is for COCO, and {source} is {kind}. "
-            "Leave it out."
+            f"The 'box_key' parameter of read_annotations (--test-boxes) is for COCO, and {source} "
+            f"is {kind}. Leave it out."
         )
     if kind in _LABELLED_BY_CALLER and label is not None:
         options["label"] = label

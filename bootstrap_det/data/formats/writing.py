@@ -121,7 +121,7 @@ class Plan:
         return ()
 
     def _note_on_hidden(self) -> tuple[str, ...]:
-        """Return a note on pictures that had ignored boxes alone: negatives would be mined there."""
+        """Return a note on pictures that had ignored boxes alone: they will be mined."""
         number = sum(bool(len(p.boxes)) and not p.targets.any() for p in self.dataset.pictures)
         if not number:
             return ()
