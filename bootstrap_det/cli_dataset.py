@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bootstrap_det._cli_common import FORMAT, JSON, PATH, one_sentence, options, parse_size
+from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
     from bootstrap_det.data import Dataset
@@ -126,7 +127,7 @@ def convert(src: Path, dst: Path, to: str, copy_images: bool, **source: Any) -> 
 )
 @JSON
 @click.pass_context
-def check(ctx: click.Context, path: Path, as_json: bool, **given: Any) -> None:  # fmt: skip
+def check(ctx: click.Context, /, path: Path, as_json: bool, **given: Any) -> None:  # fmt: skip
     """Find what is wrong with annotations and pictures; exit code 1 when there are errors."""
     from bootstrap_det.data.check import ERROR
 
@@ -151,8 +152,8 @@ def check(ctx: click.Context, path: Path, as_json: bool, **given: Any) -> None: 
 @dataset.command(
     epilog="Examples:\n\n\b\n"
     "bootstrap-det dataset split cars.json --parts train=0.8,test=0.2 --out parts\n"
-    "bootstrap-det dataset split cars.json --parts train=0.7,val=0.1,test=0.2 --out parts "
-    "--by-group '^([^_]+)_'\n"
+    "bootstrap-det dataset split cars.json --parts a=0.5,b=0.5 --out parts \\\n"
+    "    --by-group '^([^_]+)_'\n"
 )
 @click.argument("path", type=PATH)
 @click.option(
@@ -239,6 +240,9 @@ def _split(
     from bootstrap_det.data.split import split as split_up
 
     _, data = _read(path, given)
+    older = [target for name in parts if (target := out / f"{name}.json").exists()]
+    if older:  # looked for first, so that no half of a split is written
+        raise DataError(f"{older[0]}: exists already. Remove it, or write elsewhere.")
     entries, notes = [], []
     for name, part in split_up(data, parts, seed=given["seed"], by_group=given["by_group"]).items():
         target = out / f"{name}.json"
@@ -272,7 +276,7 @@ def _echo_summary(facts: dict[str, Any]) -> None:
     click.echo(f"objects   {facts['objects']}, and {facts['ignored']} ignored boxes")
     if not facts["labels"]:
         return
-    width = min(max(map(len, [*facts["labels"], "label"])), 32)
+    width = min(max(map(len, [*facts["labels"], "label"])), 26)
     click.echo(f"\n{'label':<{width}} {'objects':>8} {'ignored':>8}   height in px: min median max")
     for label, entry in facts["labels"].items():
         sizes = entry["height"]

@@ -227,7 +227,8 @@ def _shared(
     """Return the pictures that are in the other set, too: results on it would flatter."""
     unread: list[Finding] = []
     theirs = _fingerprints(against, n_jobs, unread)
-    findings = [replace(each, what=f"In {against.name}: {each.what}") for each in unread]
+    # Not by its own name: that may be a picture's of the set that is checked.
+    findings = [replace(each, file=f"{against.name}: {each.file}") for each in unread]
     where, other_where = list(prints), list(theirs)
     for match in matches_between(list(theirs.values()), list(prints.values())):
         own = dataset.pictures[where[match.second]]
