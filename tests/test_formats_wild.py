@@ -403,6 +403,14 @@ def test_csv_refuses_rows(folder, row, message):
     assert len(dataset.skipped) == 1
 
 
+def test_csv_refuses_two_pictures_of_one_name(folder):
+    add_picture(folder / "a.jpg")
+    rows = f"a.jpg,1,2,3,4,cat\n{folder}/a.jpg,1,2,3,4,cat\n"
+    path = write(folder / "table.csv", f"file,x1,y1,x2,y2,label\n{rows}")
+    with pytest.raises(DataError, match=r"line 3 names .*but .*images/a\.jpg is called 'a\.jpg'"):
+        read_annotations(path)
+
+
 def test_csv_counts_the_boxes_of_a_picture_that_was_left_out(folder):
     rows = "none.jpg,1,2,3,4,cat\n" * 3
     path = write(folder / "table.csv", f"file,x1,y1,x2,y2,label\n{rows}")

@@ -214,15 +214,19 @@ def locate_listed(file_name: str, roots: Sequence[Path], bases: Sequence[Path]) 
 
 def _relative_to(path: Path, root: Path) -> str | None:
     """Return a path's name inside a folder, as spelled or with links followed, or None."""
-    top = os.path.abspath(root)
-    try:
-        pairs = ((str(path), top), (os.path.realpath(path), os.path.realpath(top)))
-    except (OSError, ValueError):  # a null character, or a name that is too long
+    inner, outer = str(path), os.path.abspath(root)
+    if not _is_inside(inner, outer):
+        try:
+            inner, outer = os.path.realpath(path), os.path.realpath(root)
+        except (OSError, ValueError):  # a null character, or a name that is too long
+            return None
+    if not _is_inside(inner, outer):
         return None
-    for inner, outer in pairs:
-        if inner.startswith(outer.rstrip(os.sep) + os.sep):
-            return PurePosixPath(os.path.relpath(inner, outer)).as_posix()
-    return None
+    return inner[len(outer.rstrip(os.sep)) + 1 :].replace(os.sep, "/")
+
+
+def _is_inside(inner: str, outer: str) -> bool:
+    return inner.startswith(outer.rstrip(os.sep) + os.sep)
 
 
 def is_absolute(file_name: str) -> bool:

@@ -68,6 +68,11 @@ class ListReader(Collector):
             path, name = self._located(file_name)
             if name not in self.entries:
                 self.entries[name] = Entry(0, name, path, self._size(path, file_name))
+            if self.entries[name].path != path:
+                other = self.entries[name].path
+                raise BadItemError(
+                    f"names the picture {file_name!r}, but {other} is called {name!r}, too"
+                )
         except BadItemError:
             self.dropped[file_name] = 0
             raise

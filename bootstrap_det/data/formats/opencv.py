@@ -94,11 +94,12 @@ class _Reader(ListReader):
         readings = []
         words = list(re.finditer(r"\S+", line))
         for index, word in enumerate(words[1:], start=1):
-            number, rest = word.group(), words[index + 1 :]
-            if number.isascii() and number.isdigit() and number.lstrip("0")[9:] == "":
+            number = word.group()
+            if not (number.isascii() and number.isdigit() and len(number) < 10):
+                continue
+            if int(number) * 4 == len(words) - index - 1:
                 file_name = line[: word.start()].rstrip()
-                if int(number) * 4 == len(rest):
-                    readings.append((file_name, [each.group() for each in rest]))
+                readings.append((file_name, [each.group() for each in words[index + 1 :]]))
         if not readings:
             raise BadItemError(
                 f"is {shown(line)}, which is not a picture, the number of its objects, and four "

@@ -15,7 +15,7 @@ from bootstrap_det.data.collect import BadItemError, Corners, Entry, numbers_of,
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.listing import ListReader, own_name, snapped
 from bootstrap_det.data.formats.writing import Plan, Written, write_files
-from bootstrap_det.data.formats.yolo_layout import Layout, find_layout
+from bootstrap_det.data.formats.yolo_layout import YAML_SUFFIXES, Layout, find_layout
 from bootstrap_det.data.picture import Picture
 from bootstrap_det.exceptions import DataError
 
@@ -65,7 +65,10 @@ def read_yolo(
         reader.read(picture)
     reader.check_strays()
     names = tuple(dict.fromkeys(layout.names.values()))
-    return reader.dataset(name or own_name(layout.source), names, layout.notes)
+    source = layout.source
+    # Every data.yaml is called data; its folder has a name.
+    shown_name = own_name(source.parent if source.suffix in YAML_SUFFIXES else source)
+    return reader.dataset(name or shown_name, names, layout.notes)
 
 
 class _Reader(ListReader):

@@ -14,7 +14,7 @@ from bootstrap_det.data.collect import read_text, shown
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import list_images
 
-MAX_YAML_BYTES = 4 << 20
+MAX_YAML_BYTES = 1 << 20
 """Most bytes of a data.yaml."""
 
 MAX_LIST_BYTES = 256 << 20
