@@ -14,7 +14,15 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from bootstrap_det.channels import ACF, HOG
     from bootstrap_det.classifiers import BoostedLearner, BoostedTrees, LinearLearner
-    from bootstrap_det.data import Dataset, read_coco, read_crops, read_negatives, synth_signs
+    from bootstrap_det.data import (
+        Dataset,
+        read_annotations,
+        read_coco,
+        read_crops,
+        read_negatives,
+        synth_signs,
+        write_annotations,
+    )
     from bootstrap_det.data.named import load as load_dataset
     from bootstrap_det.detections import Detections
     from bootstrap_det.detector import Detector
@@ -35,9 +43,11 @@ _HOMES = {
     "BoostedLearner": "classifiers",
     "ACF": "channels",
     "Dataset": "data",
+    "read_annotations": "data",
     "read_coco": "data",
     "read_crops": "data",
     "read_negatives": "data",
+    "write_annotations": "data",
     "load_dataset": "data.named:load",
     "Detections": "detections",
     "Detector": "detector",
@@ -72,12 +82,14 @@ __all__ = [
     "estimate_exponents",
     "evaluate_detector",
     "load_dataset",
+    "read_annotations",
     "read_coco",
     "read_crops",
     "read_image",
     "read_negatives",
     "synth_signs",
     "train",
+    "write_annotations",
     "write_image",
 ]
 

@@ -7,40 +7,21 @@ Results go to stdout, everything else to stderr. Exit codes: 0 success, 1 data o
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_errors import one_sentence
+from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence, parse_size
+from bootstrap_det._cli_common import options as _options
+from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
-
-
-def _options(*decorators: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return one decorator of several options, in the order of the help text."""
-
-    def apply(command: Any) -> Any:
-        for decorator in reversed(decorators):
-            command = decorator(command)
-        return command
-
-    return apply
-
-
-def _parse_size(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    """Return ``HEIGHTxWIDTH`` as a pair of ints."""
-    try:
-        height, width = (int(side) for side in value.lower().split("x")) if value else (0, 0)
-    except ValueError:
-        raise click.BadParameter(f"{value!r} is not a size like 24x24, height first.") from None
-    return (height, width) if value else None
 
 
 def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
@@ -54,34 +35,42 @@ def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -
     return part
 
 
-_PATH = click.Path(path_type=Path)
-_JOBS = click.option(
-    "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Pictures at a time.",
-    show_default="all cores",
-)  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
 _SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Go on after unreadable data, list them.")
 _DATA_ROOT = click.option(
-    "--data-root", type=_PATH, envvar="BOOTSTRAP_DET_DATA", help="Folder of the named data sets."
+    "--data-root",
+    type=PATH,
+    envvar="BOOTSTRAP_DET_DATA",
+    help="Folder of the named data sets.",
 )
 _TEST_DATA = _options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
-    click.option("--test-data", type=_PATH, help="Annotations (COCO JSON) of the test set."),
-    click.option("--test-images", type=_PATH, help="Folder of its pictures."),
+    click.option("--test-data", type=PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
+                 "CSV, imglab or OpenCV."),
+    click.option("--test-format", type=FORMAT, help="Their format, where it cannot be told."),
+    click.option("--test-images", type=PATH, help="Folder of its pictures."),
     click.option("--test-boxes", metavar="NAME", help="Its box convention: a field of the JSON."),
     click.option("--box-map", metavar="X1,Y1,X2,Y2", callback=_parse_part,
                  help="The part of a detected box to compare, in its sides; by default 0,0,1,1."),
 )  # fmt: skip
 _TRAIN_DATA = _options(
     click.option("--dataset", metavar="NAME", help="Named data set, such as faces."),
-    click.option("--data", type=_PATH, help="Annotations (COCO JSON) of your own data."),
-    click.option("--images", type=_PATH, help="Folder of their pictures."),
-    click.option("--crops", type=_PATH, help="Positives as crops: an .npz file or a folder."),
+    click.option(
+        "--data",
+        type=PATH,
+        help="Annotations of your own data: COCO JSON, "
+        "a VOC or YOLO folder, CSV, imglab XML or OpenCV's info.dat.",
+    ),
+    click.option("--data-format", type=FORMAT, help="Their format, where it cannot be told."),
+    click.option("--images", type=PATH, help="Folder of their pictures."),
+    click.option("--crops", type=PATH, help="Positives as crops: an .npz file or a folder."),
     click.option(
         "--label", multiple=True, help="Which category to train, again for another; by default all."
     ),
     click.option(
-        "--negatives", type=_PATH, multiple=True, help="Folder of pictures without the object."
+        "--negatives",
+        type=PATH,
+        multiple=True,
+        help="Folder of pictures without the object.",
     ),
     _DATA_ROOT,
     _TEST_DATA,
@@ -130,7 +119,7 @@ _SCALES = _options(
     click.option(
         "--window",
         metavar="HEIGHTxWIDTH",
-        callback=_parse_size,
+        callback=parse_size,
         help="The template's size in pixels.",
     ),
     click.option("--context", type=float,
@@ -187,13 +176,13 @@ _LOOP = _options(
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
 )  # fmt: skip
 _RUN = _options(
-    click.option("--out", type=_PATH, help="Run folder; by default runs/NAME."),
+    click.option("--out", type=PATH, help="Run folder; by default runs/NAME."),
     click.option("--overwrite", is_flag=True, help="Replace an earlier run in the folder."),
     click.option("--resume", is_flag=True, help="Go on with the run in the folder."),
-    _JOBS,
+    JOBS,
     click.option("--backend", type=click.Choice(["threads"]), default="threads", show_default=True),
     _SKIP_BAD,
-    _JSON,
+    JSON,
 )
 
 
@@ -225,15 +214,15 @@ def train(**options: Any) -> None:
     'bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json\n'
 )
 @click.argument("sources", nargs=-1, required=True)
-@click.option("--model", type=_PATH, required=True, help="Model file, as train writes it.")
+@click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
 @_DETECTOR
-@click.option("--save-dir", type=_PATH, help="Write the pictures with boxes drawn into it.")
-@click.option("--out", type=_PATH, help="Write COCO results (JSON).")
-@click.option("--csv", "csv_path", type=_PATH, help="Write a table.")
-@_JOBS
+@click.option("--save-dir", type=PATH, help="Write the pictures with boxes drawn into it.")
+@click.option("--out", type=PATH, help="Write COCO results (JSON).")
+@click.option("--csv", "csv_path", type=PATH, help="Write a table.")
+@JOBS
 @_SKIP_BAD
-@_JSON
+@JSON
 def detect(**options: Any) -> None:
     """Find objects in pictures: files, folders or quoted globs."""
     from bootstrap_det import inference, jobs
@@ -268,8 +257,8 @@ def detect(**options: Any) -> None:
     "bootstrap-det evaluate --model model.bdet --test-data test.json --test-images test\n"
     "bootstrap-det evaluate --results yolo.json --test-data test.json\n"
 )
-@click.option("--model", type=_PATH, help="Model file to measure.")
-@click.option("--results", type=_PATH, help="COCO results of any detector, instead of a model.")
+@click.option("--model", type=PATH, help="Model file to measure.")
+@click.option("--results", type=PATH, help="COCO results of any detector, instead of a model.")
 @_TEST_DATA
 @_DATA_ROOT
 @click.option("--label", multiple=True, help="The class; by default the model's, all of them.")
@@ -284,9 +273,9 @@ def detect(**options: Any) -> None:
     help="Detections below it are not listed; by default the model's lowest.",
 )
 @_DETECTOR
-@_JOBS
+@JOBS
 @_SKIP_BAD
-@_JSON
+@JSON
 def evaluate(**options: Any) -> None:
     """Measure a model, or any detector's COCO results, on annotated pictures."""  # fmt: skip
     with one_sentence():
@@ -304,8 +293,8 @@ def evaluate(**options: Any) -> None:
 @main.command(
     epilog="Examples:\n\n\b\nbootstrap-det info\nbootstrap-det info runs/faces/model.bdet\n"
 )
-@click.argument("model", type=_PATH, required=False)
-@_JSON
+@click.argument("model", type=PATH, required=False)
+@JSON
 def info(model: Path | None, as_json: bool) -> None:
     """Print versions and machine, or what a model file holds."""
     from bootstrap_det import diagnostics
@@ -315,12 +304,10 @@ def info(model: Path | None, as_json: bool) -> None:
     click.echo(json.dumps(facts, indent=2) if as_json else diagnostics.as_text(facts))
 
 
-@main.group()
-def dataset() -> None:
-    """Make data sets."""
-
-
+main.add_command(dataset)
+main.add_command(mine)
 dataset.add_command(synth)
+dataset.add_command(ignore)
 
 
 def run_bootstrap() -> None:

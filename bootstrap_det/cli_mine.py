@@ -1,8 +1,9 @@
-"""The verb ``mine``: false alarms of any detector, as material for its next training."""
+"""The verbs ``mine`` and ``dataset ignore``: false alarms of any detector, and what they show."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
@@ -54,6 +55,45 @@ def mine(**options: Any) -> None:
     if options["as_json"]:
         report = {"n_false_alarms": len(alarms), "n_over_limit": alarms.n_over_limit}
         click.echo(json.dumps(report))
+
+
+@click.command(
+    epilog="Example:\n\n\b\n"
+    "bootstrap-det dataset ignore train.json --suspects mined/false_alarms.csv \\\\\n"
+    "    --numbers 1,4,17 --label face --out mended.json\n"
+)
+@click.argument("path", type=PATH)
+@click.option("--from", "form", type=FORMAT, help="Format, where it cannot be told.")
+@click.option("--images", type=PATH, help="Folder of the pictures.")
+@click.option(
+    "--suspects", type=PATH, required=True, help="A list: false_alarms.csv of mine, or "
+    "hard_negatives/round_N.csv of a training.",
+)  # fmt: skip
+@click.option("--numbers", required=True, help="Which of them, such as 1,4,17.")
+@click.option("--label", required=True, help="What they are.")
+@click.option("--out", type=PATH, required=True, help="COCO JSON to write.")
+def ignore(path: Path, form: str | None, images: Path | None, **chosen: Any) -> None:
+    """Add objects that nobody annotated to the ignored ones; writes new annotations."""
+    from bootstrap_det import false_alarms
+    from bootstrap_det.data import read_annotations, write_annotations
+
+    with one_sentence():
+        dataset = read_annotations(path, images, format=form)
+        suspects = false_alarms.read_suspects(chosen["suspects"])
+        numbers = _numbers(chosen["numbers"])
+        mended = false_alarms.ignore_suspects(dataset, suspects, numbers, label=chosen["label"])
+        write_annotations(mended, chosen["out"], format="coco")
+    n_added = mended.n_ignored - dataset.n_ignored
+    click.echo(f"{n_added} more ignored boxes in {chosen['out']}", err=True)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ParameterError(
+            f"--numbers must be numbers of the list, such as 1,4,17. Got {text!r} instead."
+        ) from None
 
 
 def _pictures(options: dict[str, Any]) -> Any:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bootstrap_det._cli_errors import one_sentence
+from bootstrap_det._cli_common import one_sentence
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:

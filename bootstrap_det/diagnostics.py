@@ -13,7 +13,7 @@ from bootstrap_det.persistence import check_format, read_arrays
 
 _PACKAGES = (
     "numpy", "numba", "scikit-learn", "scikit-image", "opencv-python-headless", "pillow",
-    "pycocotools", "joblib", "rich", "click",
+    "pycocotools", "joblib", "pyyaml", "rich", "click",
 )  # fmt: skip
 
 

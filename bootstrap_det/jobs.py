@@ -22,7 +22,7 @@ from bootstrap_det.data import (
     Dataset,
     merge,
     named,
-    read_coco,
+    read_annotations,
     read_crops,
     read_negatives,
     without_annotated,
@@ -175,10 +175,21 @@ def _training_splits(options: Options) -> Splits:
     if options["dataset"]:
         return named.load(options["dataset"], data_root=options["data_root"], skip_bad=skip_bad)
     if options["data"]:
-        own = read_coco(options["data"], options["images"], skip_bad=skip_bad)
+        own = read_annotations(
+            options["data"],
+            options["images"],
+            format=options.get("data_format"),
+            label=_first_label(options),
+            skip_bad=skip_bad,
+        )
     else:
-        own = read_crops(options["crops"], label=next(iter(options["label"]), "object"))
+        own = read_crops(options["crops"], label=_first_label(options) or "object")
     return Splits(own.name, own)
+
+
+def _first_label(options: Options) -> str | None:
+    """Return the label of objects whose format names none."""
+    return next(iter(options.get("label") or ()), None)
 
 
 def _card_defaults(options: Options) -> Options:
@@ -194,8 +205,13 @@ def test_splits(options: Options) -> Splits:
     if named_one and options["test_data"]:
         raise ParameterError("Give --test-dataset or --test-data, not both.")
     if options["test_data"]:
-        test = read_coco(
-            options["test_data"], options["test_images"], box_key=boxes or "bbox", skip_bad=skip_bad
+        test = read_annotations(
+            options["test_data"],
+            options["test_images"],
+            format=options.get("test_format"),
+            box_key=boxes,
+            label=_first_label(options),
+            skip_bad=skip_bad,
         )
         return Splits(test.name, test=test)
     name = named_one or options.get("dataset")

@@ -18,6 +18,7 @@ from bootstrap_det.data import (
     merge,
     read_crops,
     read_negatives,
+    write_crops,
 )
 from bootstrap_det.exceptions import DataError, ParameterError
 
@@ -403,3 +404,21 @@ def test_read_crops_believes_no_header(tmp_path):
     npz(path, b"\x93NUMPY\x01\x00\xff")
     with pytest.raises(DataError, match=r"cannot be read as an \.npz file"):
         read_crops(path)
+
+
+def test_write_crops_round_trip(tmp_path, rng):
+    for shape in ((3, 5, 7), (2, 5, 7, 3)):
+        crops = Crops(rng.integers(0, 255, shape, np.uint8))
+        write_crops(Dataset("c", crops=crops), tmp_path / "c.npz")
+        got = read_crops(tmp_path / "c.npz").crops
+        np.testing.assert_array_equal(got.pixels, crops.pixels)
+
+
+def test_write_crops_errors(tmp_path):
+    crops = Dataset("c", crops=Crops(np.zeros((1, 2, 2), np.uint8)))
+    with pytest.raises(DataError, match=r"the data set 'd' has no crops\. Give one that has"):
+        write_crops(Dataset("d"), tmp_path / "c.npz")
+    with pytest.raises(DataError, match=r"c\.zip: crops are written as \.npz\. End the name"):
+        write_crops(crops, tmp_path / "c.zip")
+    with pytest.raises(DataError, match=r"c\.npz: cannot be written"):
+        write_crops(crops, tmp_path / "none" / "c.npz")

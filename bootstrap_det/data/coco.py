@@ -7,27 +7,32 @@ inside. Nothing is clipped and nothing is dropped unless the caller asks for it.
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from bootstrap_det._files import write_json
 from bootstrap_det._validation import check_bool
 from bootstrap_det.boxes import xyxy_to_xywh
+from bootstrap_det.data.collect import (
+    BadItemError,
+    Collector,
+    Corners,
+    Entry,
+    is_number,
+    locate_relative,
+    shown,
+    size_of_file,
+)
 from bootstrap_det.data.dataset import Dataset
-from bootstrap_det.data.picture import MAX_ID, MAX_SIDE, Picture, Skipped
+from bootstrap_det.data.picture import MAX_ID, MAX_SIDE, Picture
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.images import image_size
 
 _Add = Callable[[dict[str, Any], str], None]
 _LISTS = ("images", "annotations", "categories")
-_BORDER_TOLERANCE = 0.01  # px; x + width may miss the border by rounding
-_OUT = "Correct it, or drop such items with `skip_bad=True`."
 
 
 def read_coco(
@@ -138,55 +143,39 @@ def _supercategory(label: str, supercategories: Mapping[str, str]) -> dict[str, 
     return {"supercategory": supercategories[label]} if label in supercategories else {}
 
 
-class _BadItemError(Exception):
-    """An item that cannot be used; it is raised as DataError or recorded, as the caller chose."""
-
-
-class _Reader:
+class _Reader(Collector):
     """The state of one reading: what was seen, kept and dropped so far."""
 
     def __init__(self, path: Path, folder: Path, box_key: str, skip_bad: bool) -> None:
-        self.path = path
+        super().__init__(path, skip_bad)
         self.folder = folder
         self.box_key = box_key
-        self.skip_bad = skip_bad
-        self.skipped: list[Skipped] = []
-        self.pictures: dict[int, _Entry] = {}
-        self.dropped: Counter[int] = Counter()  # boxes of each picture that was left out
+        self.pictures: dict[int, Entry] = {}
         self.categories: dict[int, str] = {}
         self.annotation_ids: set[int] = set()
-        self.file_names: set[str] = set()
-        self.n_past_border = 0
 
     def read(self, document: dict[str, Any], name: str) -> Dataset:
         lists = {key: self._list(document, key) for key in _LISTS}
         self._each(lists["categories"], "category", self._add_category)
         self._each(lists["images"], "image", self._add_image)
         self._each(lists["annotations"], "annotation", self._add_annotation)
-        self._record_dropped()
+        self.record_dropped("image")
         return Dataset(
             name,
             tuple(entry.picture() for entry in self.pictures.values()),
             categories=tuple(self.categories.values()),
             skipped=tuple(self.skipped),
-            notes=self._notes(),
+            notes=self.notes(),
         )
 
     def _each(self, items: list[Any], kind: str, add: _Add) -> None:
         for index, item in enumerate(items):
             where = f"{kind} {index} of the list"
             if not isinstance(item, dict):
-                raise self._malformed(f"{where} is {_shown(item)}", "an object")
+                raise self._malformed(f"{where} is {shown(item)}", "an object")
             where = f"{kind} {self._id(item, 'id', where)}"
-            try:
+            with self.item(where):
                 add(item, where)
-            except _BadItemError as bad:
-                self._refuse(f"{where} {bad}")
-
-    def _refuse(self, reason: str) -> None:
-        if not self.skip_bad:
-            raise DataError(f"{self.path}: {reason}. {_OUT}")
-        self.skipped.append(Skipped(str(self.path), f"{reason}."))
 
     def _add_category(self, item: dict[str, Any], where: str) -> None:
         label = self._text(item, "name", where)
@@ -202,32 +191,19 @@ class _Reader:
         file_name = self._text(item, "file_name", where)
         stated = self._side(item, "height", where), self._side(item, "width", where)
         if item["id"] in self.pictures or item["id"] in self.dropped:
-            raise _BadItemError(f"({file_name!r}) has an id that occurs twice")
+            raise BadItemError(f"({file_name!r}) has an id that occurs twice")
         try:
             path = self._locate(file_name)
             size = _known_size(stated, path)
-        except _BadItemError:
+        except BadItemError:
             self.dropped[item["id"]] = 0
             raise
-        self.pictures[item["id"]] = _Entry(item["id"], file_name, path, size)
+        self.pictures[item["id"]] = Entry(item["id"], file_name, path, size)
 
     def _locate(self, file_name: str) -> Path:
-        normal = os.path.normpath(file_name)
-        windows = PureWindowsPath(file_name)
-        if PurePosixPath(file_name).is_absolute() or windows.drive or windows.root:
-            raise _BadItemError(f"has the absolute file_name {file_name!r}; it must be relative")
-        if normal.split(os.sep)[0] == ".." or ".." in windows.parts[:1]:
-            raise _BadItemError(
-                f"has the file_name {file_name!r}, which leads out of {self.folder}"
-            )
-        if normal in self.file_names:
-            raise _BadItemError(f"has the file_name {file_name!r}, which occurs twice")
-        if not os.path.isfile(self.folder / file_name):  # unlike Path.is_file, it never raises
-            raise _BadItemError(
-                f"has the file_name {file_name!r}, which is not a file in {self.folder}"
-            )
-        self.file_names.add(normal)
-        return self.folder / file_name
+        path, normal = locate_relative(file_name, self.folder)
+        self.claim(normal, f"has the file_name {file_name!r}")
+        return path
 
     def _add_annotation(self, item: dict[str, Any], where: str) -> None:
         image_id = self._id(item, "image_id", where)
@@ -238,54 +214,27 @@ class _Reader:
             self.dropped[image_id] += 1
             return
         if item["id"] in self.annotation_ids:
-            raise _BadItemError("has an id that occurs twice")
+            raise BadItemError("has an id that occurs twice")
         if image_id not in self.pictures:
-            raise _BadItemError(f"has the image_id {image_id}, which no image has")
+            raise BadItemError(f"has the image_id {image_id}, which no image has")
         if category_id not in self.categories:
-            raise _BadItemError(f"has the category_id {category_id}, which no category has")
+            raise BadItemError(f"has the category_id {category_id}, which no category has")
         entry = self.pictures[image_id]
         box = self._box(values, entry)
         self.annotation_ids.add(item["id"])
         entry.add(box, self.categories[category_id], ignore, crowd)
 
-    def _box(self, values: Any, entry: _Entry) -> tuple[float, float, float, float]:
-        said = f"has the {self.box_key} {_shown(values)} (x, y, width, height)"
-        if not isinstance(values, list) or len(values) != 4 or not all(map(_is_number, values)):
-            raise _BadItemError(f"{said}, which is not 4 finite numbers")
+    def _box(self, values: Any, entry: Entry) -> Corners:
+        said = f"has the {self.box_key} {shown(values)} (x, y, width, height)"
+        if not isinstance(values, list) or len(values) != 4 or not all(map(is_number, values)):
+            raise BadItemError(f"{said}, which is not 4 finite numbers")
         x1, y1, width, height = map(float, values)
-        x2, y2 = x1 + width, y1 + height
-        if not (math.isfinite(x2) and math.isfinite(y2) and x2 > x1 and y2 > y1):
-            raise _BadItemError(f"{said}, whose width and height are not both positive and finite")
-        rows, columns = entry.size
-        if x2 <= 0 or y2 <= 0 or x1 >= columns or y1 >= rows:
-            raise _BadItemError(
-                f"{said}, which lies entirely outside its picture {entry.name!r} "
-                f"of {columns} x {rows} pixels (width x height)"
-            )
-        beyond = max(-x1, -y1, x2 - columns, y2 - rows)
-        self.n_past_border += beyond > _BORDER_TOLERANCE
-        return x1, y1, x2, y2
-
-    def _record_dropped(self) -> None:
-        for image_id, count in self.dropped.items():
-            if count:
-                reason = f"{_count(count, 'box', 'boxes')} of image {image_id}, which was left out."
-                self.skipped.append(Skipped(str(self.path), reason))
-
-    def _notes(self) -> tuple[str, ...]:
-        if not self.n_past_border:
-            return ()
-        said = _count(
-            self.n_past_border,
-            "box runs past the border of its picture and is",
-            "boxes run past the border of their pictures and are",
-        )
-        return (f"{self.path.name}: {said} kept as annotated.",)
+        return self.box((x1, y1, x1 + width, y1 + height), said, entry)
 
     def _list(self, document: dict[str, Any], key: str) -> list[Any]:
         value = self._value(document, key, "the file")
         if not isinstance(value, list):
-            raise self._malformed(f"{key!r} is {_shown(value)}", "a list")
+            raise self._malformed(f"{key!r} is {shown(value)}", "a list")
         return value
 
     def _value(self, item: dict[str, Any], key: str, where: str) -> Any:
@@ -299,7 +248,7 @@ class _Reader:
     def _id(self, item: dict[str, Any], key: str, where: str) -> int:
         value = self._value(item, key, where)
         if not isinstance(value, int) or isinstance(value, bool) or abs(value) > MAX_ID:
-            raise self._malformed(f"{where} has the {key} {_shown(value)}", "an int of 64 bits")
+            raise self._malformed(f"{where} has the {key} {shown(value)}", "an int of 64 bits")
         return value
 
     def _text(self, item: dict[str, Any], key: str, where: str) -> str:
@@ -307,13 +256,13 @@ class _Reader:
         # numpy would cut null characters off the end of a label.
         if not isinstance(value, str) or not value or "\0" in value:
             wanted = "a text, not empty and without null characters"
-            raise self._malformed(f"{where} has the {key} {_shown(value)}", wanted)
+            raise self._malformed(f"{where} has the {key} {shown(value)}", wanted)
         return value
 
     def _flag(self, item: dict[str, Any], key: str, where: str) -> bool:
         value = item.get(key, 0)
         if not isinstance(value, int | float) or value not in (0, 1):
-            raise self._malformed(f"{where} has the {key} {_shown(value)}", "0 or 1")
+            raise self._malformed(f"{where} has the {key} {shown(value)}", "0 or 1")
         return bool(value)
 
     def _side(self, item: dict[str, Any], key: str, where: str) -> int | None:
@@ -322,45 +271,11 @@ class _Reader:
             return None
         is_int = isinstance(value, int) and not isinstance(value, bool)
         if not is_int or not 1 <= value <= MAX_SIDE:
-            raise self._malformed(f"{where} has the {key} {_shown(value)}", "a positive int")
+            raise self._malformed(f"{where} has the {key} {shown(value)}", "a positive int")
         return int(value)
 
     def _malformed(self, said: str, wanted: str) -> DataError:
         return DataError(f"{self.path}: {said}; it must be {wanted}. Correct the file.")
-
-
-class _Entry:
-    """A picture whose boxes are being collected."""
-
-    def __init__(self, image_id: int, name: str, path: Path, size: tuple[int, int]) -> None:
-        self.image_id = image_id
-        self.name = name
-        self.path = path
-        self.size = size
-        self.boxes: list[tuple[float, float, float, float]] = []
-        self.labels: list[str] = []
-        self.ignore: list[bool] = []
-        self.crowd: list[bool] = []
-
-    def add(
-        self, box: tuple[float, float, float, float], label: str, ignore: bool, crowd: bool
-    ) -> None:
-        self.boxes.append(box)
-        self.labels.append(label)
-        self.ignore.append(ignore)
-        self.crowd.append(crowd)
-
-    def picture(self) -> Picture:
-        return Picture(
-            self.image_id,
-            self.name,
-            np.array(self.boxes, dtype=np.float64),
-            np.array(self.labels, dtype=np.str_),
-            np.array(self.ignore, dtype=np.bool_),
-            np.array(self.crowd, dtype=np.bool_),
-            path=self.path,
-            size=self.size,
-        )
 
 
 def _read_document(path: Path) -> dict[str, Any]:
@@ -376,7 +291,7 @@ def _read_document(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: is not JSON ({error}). Give a COCO annotation file.") from None
     if not isinstance(document, dict):
         raise DataError(
-            f"{path}: is JSON, but {_shown(document)} and not an object with {', '.join(_LISTS)}. "
+            f"{path}: is JSON, but {shown(document)} and not an object with {', '.join(_LISTS)}. "
             "Give the annotations, not results."
         )
     return document
@@ -396,32 +311,7 @@ def _known_size(stated: tuple[int | None, int | None], path: Path) -> tuple[int,
     height, width = stated
     if height is not None and width is not None:
         return height, width
-    try:
-        return image_size(path)
-    except DataError as error:
-        why = str(error).rstrip(".")
-        raise _BadItemError(f"has no width or height, and its file gives none: {why}") from None
-
-
-def _is_number(value: Any) -> bool:
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return False
-    try:
-        return math.isfinite(value)
-    except OverflowError:  # an int beyond the floats
-        return False
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _shown(value: Any) -> str:
-    try:
-        text = repr(value)
-    except (ValueError, RecursionError):  # thousands of digits, or of nested lists
-        return "something huge"
-    return text if len(text) <= 80 else text[:77] + "..."
+    return size_of_file(path, "has no width or height, and its file gives none")
 
 
 def _image_entry(picture: Picture) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from bootstrap_det._files import atomic_write
 from bootstrap_det._validation import check_bool
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import Crops, Picture, Skipped
@@ -102,6 +103,26 @@ def read_crops(
     pixels = _crops_of_folder(path) if path.is_dir() else _crops_of_file(path)
     box: Any = () if object_box is None else object_box
     return Dataset(path.stem, crops=Crops(pixels, box, label))
+
+
+def write_crops(dataset: Dataset, path: str | os.PathLike[str]) -> None:
+    """Write the crops of a data set as an .npz file that :func:`read_crops` reads.
+
+    Neither label nor object box is in the file; they are given again when it is read.
+
+    Raises
+    ------
+    DataError
+        When the data set has no crops, the name does not end in ``.npz``, or the file cannot be
+        written.
+    """
+    target = Path(path)
+    if dataset.crops is None:
+        raise DataError(f"{target}: the data set {dataset.name!r} has no crops. Give one that has.")
+    if target.suffix.lower() != ".npz":
+        raise DataError(f"{target}: crops are written as .npz. End the name in .npz.")
+    with atomic_write(target) as stream:
+        np.savez_compressed(stream, crops=dataset.crops.pixels)
 
 
 def _crops_of_folder(folder: Path) -> NDArray[np.uint8]:
