@@ -162,6 +162,7 @@ _LOOP = _options(
     click.option("--scale", type=float, help="Change of size of copies, at most, as a share."),
     click.option("--rotation", type=float, help="Of copies, at most, in degrees."),
     click.option("--gain", type=float, help="Change of contrast of copies, at most, as a share."),
+    click.option("--light", type=float, help="Loss of light of copies, at most, as a share."),
     click.option("--blur", type=float, help="Of copies, at most: deviation in window pixels."),
     click.option("--pixel-noise", type=float, help="Of copies, at most: deviation in grey levels."),
     click.option("--n-random-negatives", type=int, help="Random windows of round 0."),

@@ -34,6 +34,9 @@ class Jitter:
         Largest rotation in degrees.
     gain : float, default=0.2
         Largest change of contrast, as a share.
+    light : float, default=0.0
+        Largest loss of light, as a share: at 0.8, pixels of a copy are as little as 0.2 of what
+        they were, as at dusk.
     blur : float, default=0.0
         Largest standard deviation of a Gaussian blur, in window pixels.
     pixel_noise : float, default=0.0
@@ -46,6 +49,7 @@ class Jitter:
     scale: float = 0.05
     rotation: float = 6.0
     gain: float = 0.2
+    light: float = 0.0
     blur: float = 0.0
     pixel_noise: float = 0.0
 
@@ -53,8 +57,8 @@ class Jitter:
         check_int(self.n_copies, "n_copies", "Jitter", low=0, high=1000)
         check_bool(self.mirror, "mirror", "Jitter")
         limits = {
-            "shift": 1.0, "scale": 0.9, "rotation": 180.0, "gain": 0.95, "blur": 100.0,
-            "pixel_noise": 255.0,
+            "shift": 1.0, "scale": 0.9, "rotation": 180.0, "gain": 0.95, "light": 0.99,
+            "blur": 100.0, "pixel_noise": 255.0,
         }  # fmt: skip
         for name, high in limits.items():
             check_float(getattr(self, name), name, "Jitter", low=0.0, high=high)
@@ -69,6 +73,7 @@ class _Change:
     scale: float = 1.0
     rotation: float = 0.0
     gain: float = 1.0
+    light: float = 1.0
     blur: float = 0.0
     pixel_noise: float = 0.0
     seed: int = 0
@@ -80,15 +85,17 @@ def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
     for _ in range(jitter.n_copies):
         dx, dy, scale, rotation, gain = rng.uniform(-1.0, 1.0, 5)
         blur, noise = rng.uniform(0.0, 1.0, 2)
+        noise_seed, darkness = int(rng.integers(2**32)), rng.uniform()
         yield _Change(
             dx * jitter.shift,
             dy * jitter.shift,
             (1.0 + jitter.scale) ** scale,
             rotation * jitter.rotation,
             (1.0 + jitter.gain) ** gain,
+            1.0 - jitter.light * darkness,
             blur * jitter.blur,
             noise * jitter.pixel_noise,
-            int(rng.integers(2**32)),
+            noise_seed,
         )
 
 
@@ -208,11 +215,14 @@ def _shrink(
 
 
 def _degraded(patch: NDArray[Any], change: _Change) -> NDArray[Any]:
-    """Return a patch with the change's contrast, blur and noise, of the dtype that came in."""
-    if change.gain == 1.0 and not change.blur and not change.pixel_noise:
+    """Return a patch with the change's light, contrast, blur and noise, as uint8."""
+    unchanged = change.gain == change.light == 1.0
+    if unchanged and not change.blur and not change.pixel_noise:
         return patch
     mean = float(patch.mean())
     values: NDArray[Any] = (patch.astype(np.float32) - mean) * change.gain + mean
+    if change.light != 1.0:
+        values = np.clip(values, 0, 255) * change.light
     if change.blur:
         sigma, border = change.blur, cv2.BORDER_REPLICATE
         values = np.asarray(cv2.GaussianBlur(values, (0, 0), sigma, borderType=border))

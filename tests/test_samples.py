@@ -93,7 +93,9 @@ def test_small_object_is_enlarged_in_place(rng):
     assert np.abs(got[2:-2, 2:-2] - cv2.resize(image, None, fx=2, fy=2)[62:78, 62:74]).max() < 1
 
 
-@pytest.mark.parametrize("name", ["shift", "scale", "rotation", "gain", "blur", "pixel_noise"])
+@pytest.mark.parametrize(
+    "name", ["shift", "scale", "rotation", "gain", "light", "blur", "pixel_noise"]
+)
 def test_each_jitter_changes_only_the_copies(rng, name):
     values = {"shift": 0.0, "scale": 0.0, "rotation": 0.0, "gain": 0.0}
     values[name] = {"rotation": 10.0, "blur": 6.0, "pixel_noise": 6.0}.get(name, 0.3)
@@ -110,6 +112,16 @@ def test_gain_keeps_the_mean_and_changes_the_contrast(rng):
     ratios = [copy.std() / plain.std() for copy in copies]
     assert 0.6 < min(ratios) < 0.8 < 1.2 < max(ratios) < 1.55
     assert all(abs(copy.mean() - plain.mean()) < 3 for copy in copies)
+
+
+def test_light_makes_copies_darker_and_flatter(rng):
+    image = smooth(rng).astype(np.uint8)
+    still = {"n_copies": 20, "mirror": False, "shift": 0, "scale": 0, "rotation": 0, "gain": 0}
+    plain, *darker = patches(image, [7, 9, 23, 29], jitter=Jitter(**still, light=0.8))
+    shares = np.array([copy.mean() / plain.mean() for copy in darker])
+    assert 0.18 < shares.min() < 0.4 < 0.8 < shares.max() <= 1.0
+    contrasts = np.array([copy.std() / plain.std() for copy in darker])
+    np.testing.assert_allclose(contrasts, shares, rtol=0.1)
 
 
 def test_noise_and_blur_change_contrast_their_own_ways(rng):
@@ -161,6 +173,7 @@ def test_draw_changes_stay_within_their_limits(rng):
         ({"rotation": 200}, "'rotation' parameter"),
         ({"gain": float("nan")}, "'gain' parameter"),
         ({"blur": -1}, "'blur' parameter"),
+        ({"light": 1.0}, r"'light' parameter .* \[0, 0.99\]"),
         ({"pixel_noise": 300}, r"'pixel_noise' parameter .* \[0, 255\]"),
     ],
 )

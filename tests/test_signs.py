@@ -346,7 +346,7 @@ def test_a_quick_detector_finds_signs_of_a_group():
     small = {"sizes": (24.0, 64.0)}
     result = train(
         synth_signs(50, seed=1, **small),
-        label="prohibitory",
+        labels="prohibitory",
         window=(24, 24),
         channels=ACF(normalise="window", color="rgb"),
         pyramid=Pyramid(min_object_size=20, max_object_size=70, scales_per_octave=5),
