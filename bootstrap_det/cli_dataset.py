@@ -143,7 +143,7 @@ def check(ctx: click.Context, /, path: Path, as_json: bool, **given: Any) -> Non
         click.echo(json.dumps({**counts, "findings": [f.to_dict() for f in findings]}, indent=2))
     else:
         _echo_findings(findings)
-        click.echo(", ".join(f"{number} {name}" for name, number in counts.items()))
+        click.echo(", ".join(_counted(number, name) for name, number in counts.items()))
     for note in notes:
         _echo_note(note)
     ctx.exit(1 if n_errors else 0)
@@ -284,6 +284,10 @@ def _echo_summary(facts: dict[str, Any]) -> None:
         name = label if len(label) <= width else label[: width - 3] + "..."
         numbers = f"{entry['objects']:>8} {entry['ignored']:>8}"
         click.echo(f"{name:<{width}} {numbers}   {shown}")
+
+
+def _counted(number: int, plural: str) -> str:
+    return f"{number} {plural.removesuffix('s') if number == 1 else plural}"
 
 
 def _echo_findings(findings: Iterable[Finding]) -> None:

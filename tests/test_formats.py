@@ -19,6 +19,7 @@ from bootstrap_det.data import (
     write_annotations,
 )
 from bootstrap_det.data.formats import recognise
+from bootstrap_det.data.formats.links import link_images
 from bootstrap_det.exceptions import DataError, ParameterError
 
 QUICK = settings(derandomize=True, deadline=None, max_examples=25)
@@ -186,6 +187,15 @@ def test_recognise_errors(tmp_path):
         recognise(tmp_path / "b.xml")
 
 
+@pytest.mark.parametrize("form", [None, *FORMATS])
+@pytest.mark.parametrize("path", ["", ".", "x" * 999, "a\0b", "none.xml", "data.yaml:val"])
+def test_paths_that_are_no_annotations(tmp_path, monkeypatch, form, path):
+    monkeypatch.chdir(tmp_path)
+    for images in (None, "x" * 999, "a\0b"):
+        with pytest.raises(DataError):
+            read_annotations(path, images, format=form)
+
+
 def test_parameters(dataset, tmp_path):
     with pytest.raises(ParameterError, match=r"'format' parameter of read_annotations.*'imglab'"):
         read_annotations(tmp_path, format="kitti")
@@ -260,6 +270,15 @@ def test_write_errors(photos, dataset, tmp_path):
             write_annotations(dataset, tmp_path / form, format=form)
 
 
+@every_format
+def test_folders_that_cannot_be_made(dataset, tmp_path, form):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"cannot be made \(.*Check the folder above it"):
+        write_annotations(dataset, tmp_path / "file" / "out", format=form)
+    with pytest.raises(DataError, match=r"is not a folder name\. Check the path"):
+        write_annotations(dataset, tmp_path / "a\0b" / "out", format=form)
+
+
 @pytest.mark.parametrize("form", ["voc", "yolo"])
 def test_write_refuses_pictures_that_share_an_annotation_file(photos, tmp_path, form):
     one = picture(photos, 0)
@@ -309,3 +328,28 @@ def test_lists_beside_their_pictures_name_them_from_their_own_folder(photos, dat
     path = write_annotations(beside, tmp_path / "list.csv", format="csv").path
     assert "images/a.png" in path.read_text()
     assert read_annotations(path).digest() == dataset.digest()
+
+
+def test_link_images(photos, dataset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    out.mkdir()
+    assert link_images(Dataset("empty"), out) is None
+    assert link_images(dataset, photos) is None
+    assert link_images(dataset, out) == (
+        f"{out}/images is a link to {photos}, where the pictures stay."
+    )
+    assert (out / "images/a.png").samefile(photos / "a.png")
+    assert link_images(dataset, out) is None
+    (tmp_path / "taken/images").mkdir(parents=True)
+    said = f"The pictures stay in {photos}; give --images {photos} to read the annotations."
+    assert link_images(dataset, tmp_path / "taken") == said
+    moved = dataclasses.replace(dataset.pictures[0], path=tmp_path / "a.png", image_id=9)
+    scattered = dataclasses.replace(dataset, pictures=(*dataset.pictures, moved))
+    assert "lie in several folders; give --copy-images" in link_images(scattered, out)
+
+    def refuse(*arguments):
+        raise OSError
+
+    monkeypatch.setattr("pathlib.Path.symlink_to", refuse)
+    (tmp_path / "other").mkdir()
+    assert link_images(dataset, tmp_path / "other") == said

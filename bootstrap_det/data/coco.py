@@ -302,7 +302,7 @@ def _find_images(path: Path, images_dir: str | os.PathLike[str] | None) -> Path:
         beside = path.parent / "images"
         return beside if beside.is_dir() else path.parent
     folder = Path(images_dir)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # unlike Path.is_dir, it never raises
         raise DataError(f"{folder}: no such folder. Give the folder of the pictures of {path}.")
     return folder
 

@@ -42,7 +42,7 @@ class ListReader(Collector):
         self, path: Path, images_dir: str | os.PathLike[str] | None, skip_bad: bool
     ) -> None:
         super().__init__(path, skip_bad)
-        folder = path if path.is_dir() else path.parent
+        folder = path if os.path.isdir(path) else path.parent
         self.roots = picture_roots(folder, images_dir, path)
         self.bases = list(dict.fromkeys([*self.roots, folder]))
         self.entries: dict[str, Entry] = {}
@@ -123,14 +123,14 @@ def picture_roots(
         beside = folder / "images"
         return [beside, folder] if beside.is_dir() else [folder]
     given = Path(images_dir)
-    if not given.is_dir():
+    if not os.path.isdir(given):  # unlike Path.is_dir, it never raises
         raise DataError(f"{given}: no such folder. Give the folder of the pictures of {source}.")
     return [given]
 
 
 def own_name(path: Path) -> str:
     """Return the name of a data set that was given none: that of its file or folder."""
-    return path.resolve().name if path.is_dir() else path.stem
+    return path.resolve().name if os.path.isdir(path) else path.stem
 
 
 def checked_label(label: str) -> str:

@@ -61,7 +61,7 @@ def read_opencv(
     """
     source = Path(path)
     reader = _Reader(source, images_dir, skip_bad)
-    background = source.with_name(BACKGROUND)
+    background = source.parent / BACKGROUND
     if source.name != BACKGROUND:
         for number, line in _lines(source):
             with reader.item(f"line {number}"):

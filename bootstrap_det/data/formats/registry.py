@@ -222,7 +222,7 @@ def write_annotations(
 
 
 def _target(path: Path, kind: str) -> Path:
-    if kind not in _FILE_NAMES or (path.suffix and not path.is_dir()):
+    if kind not in _FILE_NAMES or (path.suffix and not os.path.isdir(path)):
         return path
     return path / _FILE_NAMES[kind]
 
@@ -230,7 +230,7 @@ def _target(path: Path, kind: str) -> Path:
 def _refuse_existing(target: Path, kind: str) -> None:
     """Raise DataError where older annotations would be mixed with new ones or be lost."""
     older = {"voc": target / "Annotations", "yolo": target / "labels"}.get(kind, target)
-    if older.exists():
+    if os.path.lexists(older):
         raise DataError(f"{older}: exists already. Remove it, or write elsewhere.")
 
 

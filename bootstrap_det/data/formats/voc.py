@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bootstrap_det.data.collect import BadItemError, Entry, flag_of, numbers_of, shown
+from bootstrap_det.data.collect import BadItemError, Entry, count, flag_of, numbers_of, shown
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.listing import ListReader, snapped
 from bootstrap_det.data.formats.safe_xml import read_xml, text_of, xml_bytes
@@ -144,8 +144,9 @@ class _Reader(ListReader):
     def renamed_note(self) -> tuple[str, ...]:
         if not self.n_renamed:
             return ()
-        said = f"{self.n_renamed} XML files name no picture that is there; the picture of the "
-        return (f"{self.path.name}: {said}XML file's own name was taken.",)
+        said = count(self.n_renamed, "XML file names", "XML files name")
+        taken = "the picture of the XML file's own name was taken"
+        return (f"{self.path.name}: {said} no picture that is there; {taken}.",)
 
 
 def _stated_size(root: ElementTree.Element) -> tuple[int, int] | None:

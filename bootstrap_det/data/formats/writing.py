@@ -224,6 +224,8 @@ def make_folder(folder: Path) -> None:
         raise DataError(
             f"{folder}: cannot be made ({error.strerror}). Check the folder above it."
         ) from None
+    except ValueError:  # a null character, or one that the file system cannot encode
+        raise DataError(f"{str(folder)!r}: is not a folder name. Check the path.") from None
 
 
 def exact(value: float) -> str:

@@ -99,7 +99,7 @@ def _split_part(path: Path) -> tuple[Path, str | None]:
 
 
 def _existing(folder: Path, source: Path) -> Path:
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise DataError(f"{folder}: no such folder. Give the folder of the pictures of {source}.")
     return folder
 
@@ -222,6 +222,8 @@ def _read_yaml(source: Path) -> dict[str, Any]:
     text = read_text(source, MAX_YAML_BYTES, "the data.yaml of a YOLO data set")
     try:
         document = yaml.load(text, _Loader)  # it makes text, lists and dicts only
+    except MemoryError:
+        raise
     except RecursionError:
         raise DataError(f"{source}: is nested too deeply. Give a YOLO data.yaml.") from None
     except Exception as error:
