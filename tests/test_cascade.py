@@ -38,6 +38,13 @@ def random_trees(rng, window_shape=SHAPE, n_trees=150, depth=2, largest=200):
     return TreeModel(features, thresholds, leaves, 2**-8, window_shape)
 
 
+def far_below_zero(model):
+    """Return the model with scores that are all negative, of which any may be rejected."""
+    leaves = model.leaves.copy()
+    leaves[0] -= 20_000
+    return dataclasses.replace(model, leaves=leaves)
+
+
 def random_bytes(rng, n, window_shape=SHAPE):
     return rng.integers(0, 256, (n, int(np.prod(window_shape)))).astype(np.uint8)
 
@@ -62,7 +69,7 @@ def test_cascade_loses_what_it_may_and_no_more(seed, keep):
     # Many features and trees: hardly two scores are equal, and every loss is felt.
     rng = np.random.default_rng(seed)
     n, n_trees = 200, 300
-    model = random_trees(rng, (60, 1, 1), n_trees=n_trees, largest=90)
+    model = far_below_zero(random_trees(rng, (60, 1, 1), n_trees=n_trees, largest=90))
     positives = random_bytes(rng, n, (60, 1, 1))
     lost = (~calibrate_cascade(model, positives, keep=keep).accepts(positives)).sum()
     allowed = round((1 - keep) * n)
@@ -447,3 +454,16 @@ def test_thresholds_from_few_objects_leave_room_for_the_next_one(rng):
     rejections = [calibrate_cascade(model, few, n_objects=n).rejection for n in (20, 4, 1)]
     assert (rejections[1] <= rejections[0]).all()
     assert (rejections[2] <= rejections[1]).all()
+
+
+def test_windows_above_the_decision_surface_are_never_rejected(rng):
+    """Objects that score far higher than anything else do not raise the thresholds above 0."""
+    model = random_trees(rng)
+    samples = random_bytes(rng, 3000)
+    scores = model.staged_scores(samples)
+    best = np.argsort(-scores.min(axis=1))
+    cascade = calibrate_cascade(model, samples[best[:100]], keep=0.9)
+    positive = (scores >= 0).all(axis=1)
+    assert positive.sum() > 10
+    assert cascade.accepts(samples[positive]).all()
+    assert cascade.lowest_score <= 0

@@ -354,5 +354,5 @@ def test_a_quick_detector_finds_signs_of_a_group():
         params=BootstrapParams(n_rounds=1, n_jobs=2, n_random_negatives=1500, seed=1),
     )
     test = synth_signs(25, seed=2, part="test", **small)
-    measured = evaluate_detector(result.detector, test, label="prohibitory", n_jobs=2)
+    measured = evaluate_detector(result.detector, test, labels="prohibitory", n_jobs=2)
     assert measured.evaluation.ap > 0.5

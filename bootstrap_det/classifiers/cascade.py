@@ -16,6 +16,7 @@ from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
 FEW_LOST = 2  # objects; where no more may be lost, the sample does not show where they end
+SURFACE = 0  # the decision surface
 LEAST_SHARE = 1e-3  # of objects below a bound, also where all are to be kept
 
 
@@ -33,6 +34,9 @@ def calibrate_cascade(
     over the first 64 trees, which most windows must not outlive: at each look, the threshold is
     as high as the losses allowed so far permit. After that, every threshold is the least running
     score of the objects that are kept.
+
+    No window is rejected whose running score is positive, however much higher those of the
+    objects are: so far, it is more likely an object than not.
 
     Of few objects, the least score says little: one more falls below the least of 8 with a
     probability of 1 / 9. Where less than two may be lost, thresholds are therefore at most the
@@ -79,7 +83,7 @@ def calibrate_cascade(
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
         seen = np.partition(alive[:, tree], may_lose)[may_lose]
-        rejection[tree] = max(min(seen, bound[tree]), NEVER)
+        rejection[tree] = max(min(seen, bound[tree], SURFACE), NEVER)
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
 
