@@ -19,8 +19,8 @@ _PHASES = {"positives": "cutting positives", "mine": "scanning negatives", "eval
 class RunDisplay(Callback):
     """A progress bar with the remaining time, and one line after each round."""
 
-    def __init__(self, console: Console) -> None:
-        self.console = console
+    def __init__(self, console: Console, n_templates: int = 1) -> None:
+        self.console, self.n_templates = console, n_templates
         self.progress = Progress(
             TextColumn("{task.description:<28}"),
             BarColumn(bar_width=24),
@@ -45,9 +45,9 @@ class RunDisplay(Callback):
         self.progress.update(self._task, description=text, completed=n_done, total=n_total)
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
-        if record.view and not record.round:
-            name = f"template {record.view + 1}"
-            self.console.print(f"{name}, of {record.label!r}", highlight=False)
+        if self.n_templates > 1 and not record.round:
+            which = f"{record.label}, template {record.view + 1} of {self.n_templates}"
+            self.console.print(which, highlight=False)
         self.console.print(round_line(record), highlight=False)
         if record.positives_found < MIN_POSITIVES_FOUND:
             self.console.print(

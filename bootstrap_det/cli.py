@@ -328,7 +328,7 @@ def _train(options: dict[str, Any]) -> None:
 
     console = Console(stderr=True)
     job = jobs.make_job(options)
-    display = RunDisplay(console)
+    display = RunDisplay(console, n_templates=len(job.recipes) * job.n_views)
     console.print(job.headline(), highlight=False)
     with display.progress:
         summary = runs.run_training(job, callbacks=[display])

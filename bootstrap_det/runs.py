@@ -319,10 +319,16 @@ def _summary(
         "unreachable_objects": [
             skipped.to_dict() for each in result.positives.values() for skipped in each.unreachable
         ],
-        "notes": [*job.train.notes, *job.negatives.notes, *(job.test.notes if job.test else ())],
+        "notes": _notes(job),
         "skipped": _all_skipped(job, result, final),
         "seconds_total": round(seconds, 3),
     }
+
+
+def _notes(job: Job) -> list[str]:
+    """Return what there is to know of the data, each once."""
+    parts = [*job._data().values(), *([job.test] if job.test else [])]
+    return list(dict.fromkeys(note for part in parts for note in part.notes))
 
 
 def _round_summary(record: RoundRecord) -> dict[str, Any]:
