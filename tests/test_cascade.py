@@ -438,24 +438,6 @@ def test_trees_of_other_channels_are_refused(rng):
         Detector([template], ACF())
 
 
-def test_thresholds_from_few_objects_leave_room_for_the_next_one(rng):
-    """Scores of new objects of the same kind pass although the few seen ones scored higher."""
-    model, more = random_trees(rng, n_trees=40), random_bytes(rng, 2000)
-    tight, roomy = [], []
-    for _ in range(10):
-        few = random_bytes(rng, 20)
-        # As of 10,000 objects, of which 10 may be lost, and as of the 20 that they are.
-        for n_objects, kept in ((10_000, tight), (20, roomy)):
-            cascade = calibrate_cascade(model, few, keep=0.999, n_objects=n_objects)
-            assert cascade.accepts(few).all()
-            kept.append(cascade.accepts(more).mean())
-    assert np.mean(tight) < 0.95
-    assert np.mean(roomy) > 0.995
-    rejections = [calibrate_cascade(model, few, n_objects=n).rejection for n in (20, 4, 1)]
-    assert (rejections[1] <= rejections[0]).all()
-    assert (rejections[2] <= rejections[1]).all()
-
-
 def test_windows_above_the_decision_surface_are_never_rejected(rng):
     """Objects that score far higher than anything else do not raise the thresholds above 0."""
     model = random_trees(rng)

@@ -8,24 +8,17 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
 
 from bootstrap_det._validation import check_float
 from bootstrap_det.classifiers.trees import FIRST_TREES, GROUP, NEVER, TreeModel
 from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
-FEW_LOST = 2  # objects; where no more may be lost, the sample does not show where they end
 SURFACE = 0  # the decision surface
-LEAST_SHARE = 1e-3  # of objects below a bound, also where all are to be kept
 
 
 def calibrate_cascade(
-    model: TreeModel,
-    positives: NDArray[np.uint8],
-    *,
-    keep: float = 0.975,
-    n_objects: int | None = None,
+    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
@@ -38,10 +31,6 @@ def calibrate_cascade(
     No window is rejected whose running score is positive, however much higher those of the
     objects are: so far, it is more likely an object than not.
 
-    Of few objects, the least score says little: one more falls below the least of 8 with a
-    probability of 1 / 9. Where less than two may be lost, thresholds are therefore at most the
-    lower end of the prediction interval of one more object, by Student's distribution.
-
     Parameters
     ----------
     model : TreeModel
@@ -50,8 +39,6 @@ def calibrate_cascade(
         Objects that the trees were not fitted on.
     keep : float, default=0.975
         Share of them that must pass every tree, in (0, 1].
-    n_objects : int or None, default=None
-        How many objects the positives show, when some show the same; by default one each.
 
     Raises
     ------
@@ -74,7 +61,6 @@ def calibrate_cascade(
         )
     n_lost = int((1.0 - keep) * n + 1e-9)
     scores = model.staged_scores(positives)
-    bound = _prediction_bound(scores, keep, n if n_objects is None else n_objects)
     alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
     budget = n_lost - n_lost // 2
     n_first = len(alive)
@@ -83,20 +69,9 @@ def calibrate_cascade(
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
         seen = np.partition(alive[:, tree], may_lose)[may_lose]
-        rejection[tree] = max(min(seen, bound[tree], SURFACE), NEVER)
+        rejection[tree] = min(seen, SURFACE)
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
-
-
-def _prediction_bound(
-    scores: NDArray[np.int32], keep: float, n_objects: int
-) -> NDArray[np.float64]:
-    """Return the running scores that one more object would hardly fall below, one a tree."""
-    if (1.0 - keep) * n_objects >= FEW_LOST:
-        return np.full(scores.shape[1], np.inf)
-    share = max((1.0 - keep) / 2, LEAST_SHARE)
-    reach = stdtrit(max(n_objects - 1, 1), 1.0 - share) * np.sqrt(1.0 + 1.0 / n_objects)
-    return np.asarray(np.floor(scores.mean(axis=0) - reach * scores.std(axis=0)))
 
 
 def _stops(n_trees: int) -> list[int]:

@@ -245,10 +245,7 @@ class BoostedLearner:
             value_scale=scale,
         )  # fmt: skip
         keep = self.keep if self.is_grown(round_index) else max(self.keep, self.mining_keep)
-        n_objects = len(np.unique(samples.objects[held_out]))
-        model = calibrate_cascade(
-            model, samples.positives[held_out], keep=keep, n_objects=n_objects
-        )
+        model = calibrate_cascade(model, samples.positives[held_out], keep=keep)
         return model, {"n_trees": n_trees}
 
     def mining_threshold(self, model: TreeModel) -> float:
