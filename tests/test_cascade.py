@@ -449,3 +449,17 @@ def test_windows_above_the_decision_surface_are_never_rejected(rng):
     assert positive.sum() > 10
     assert cascade.accepts(samples[positive]).all()
     assert cascade.lowest_score <= 0
+
+
+def test_keeping_all_leaves_room_for_objects_not_seen(rng):
+    """A new object falls below the least of 20 more often than below what keep=1 allows."""
+    model, more = far_below_zero(random_trees(rng, n_trees=40)), random_bytes(rng, 2000)
+    kept = {0.999: [], 1.0: []}
+    for _ in range(10):
+        few = random_bytes(rng, 20)
+        for keep, shares in kept.items():
+            cascade = calibrate_cascade(model, few, keep=keep)
+            assert cascade.accepts(few).all()
+            shares.append(cascade.accepts(more).mean())
+    assert np.mean(kept[0.999]) < 0.95
+    assert np.mean(kept[1.0]) > 0.97

@@ -15,6 +15,7 @@ from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
 SURFACE = 0  # the decision surface
+N_DEVIATIONS = 3.0  # below the mean, where all objects are to be kept
 
 
 def calibrate_cascade(
@@ -27,6 +28,10 @@ def calibrate_cascade(
     over the first 64 trees, which most windows must not outlive: at each look, the threshold is
     as high as the losses allowed so far permit. After that, every threshold is the least running
     score of the objects that are kept.
+
+    The least score of n objects lies above that of one in n + 1 further ones. With ``keep=1``,
+    thresholds therefore stay three standard deviations below the objects' mean as well: for few
+    objects that are told apart with ease. For hard ones, a scan then takes long.
 
     No window is rejected whose running score is positive, however much higher those of the
     objects are: so far, it is more likely an object than not.
@@ -64,14 +69,21 @@ def calibrate_cascade(
     alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
     budget = n_lost - n_lost // 2
     n_first = len(alive)
+    bound = _reach(scores) if keep == 1.0 else np.full(model.n_trees, SURFACE)
     rejection = np.full(model.n_trees, NEVER, np.int32)
     for tree in _stops(model.n_trees):
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
         seen = np.partition(alive[:, tree], may_lose)[may_lose]
-        rejection[tree] = min(seen, SURFACE)
+        rejection[tree] = min(seen, bound[tree], SURFACE)
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
+
+
+def _reach(scores: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the running scores, one a tree, that hardly any object falls below."""
+    lowest = scores.mean(axis=0) - N_DEVIATIONS * scores.std(axis=0)
+    return np.asarray(np.floor(lowest), np.int64)
 
 
 def _stops(n_trees: int) -> list[int]:

@@ -164,7 +164,8 @@ class BoostedLearner:
         over all windows at once, before trees may also look at values normalised by the window.
         With 0, all of them may, which is several times as slow to scan.
     keep : float, default=0.975
-        Share of the held-out objects that the cascade must not reject.
+        Share of the held-out objects that the cascade must not reject. At 1 it also leaves room
+        for objects unlike them, see :func:`calibrate_cascade`.
     mining_keep : float, default=0.995
         The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
         lets more negatives through to be mined.
