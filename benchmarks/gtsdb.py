@@ -4,7 +4,7 @@ Run: ``python benchmarks/gtsdb.py --data-root DIR``. Trains on two thirds of the
 (every third picture is held out, ``--fold`` says which) and prints, for each category, the area
 under the precision-recall curve at Jaccard 0.6, seconds of training and milliseconds a picture on
 one thread. ``--official`` trains on the whole part and measures on the other, where it is present;
-``--grey`` leaves the colours out.
+``--grey`` leaves the colours out. The options were chosen on fold 2: report the others.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def parse() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--data-root", type=Path, required=True)
-    parser.add_argument("--fold", type=int, choices=range(N_FOLDS), default=2)
+    parser.add_argument("--fold", type=int, choices=range(N_FOLDS), default=0)
     parser.add_argument("--official", action="store_true")
     parser.add_argument("--grey", action="store_true")
     parser.add_argument("--out", type=Path, help="Where to save the detector.")
@@ -116,10 +116,10 @@ def report(measured: Evaluations, seconds: float, ms: float, n_pictures: int) ->
 
 WINDOW = (24, 24)
 PYRAMID = Pyramid(scales_per_octave=4, min_object_size=18, max_object_size=140)
-JITTER = Jitter(n_copies=10, mirror=False, blur=0.6, pixel_noise=4.0, gain=0.3)
-LEARNER = BoostedLearner(n_trees=1024)
+JITTER = Jitter(n_copies=8, mirror=False, blur=0.6, pixel_noise=4.0, gain=0.3, light=0.85)
+LEARNER = BoostedLearner(n_trees=512, keep=1.0)
 PARAMS = BootstrapParams(
-    n_rounds=3, n_images_per_round=250, n_negatives_per_round=5000, n_negatives_per_image=40
+    n_rounds=3, n_images_per_round=150, n_negatives_per_round=5000, n_negatives_per_image=60
 )
 
 
