@@ -128,7 +128,8 @@ def test_detect_finds_crosses_of_any_size(toy, rng):
     for side in (30, 48, 66):
         image = conftest.noise(rng, (100, 110))
         conftest.draw_cross(image, 20, 15, side)
-        found = toy.detector.detect(image)
+        # The best windows: of a model this weak, hundreds of others would outvote them.
+        found = toy.detector.replace(suppression="nms").detect(image)
         assert box_ops.overlap(found.boxes[:1], [[20, 15, 20 + side, 15 + side]])[0, 0] > 0.4
 
 
