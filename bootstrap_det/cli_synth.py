@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bootstrap_det._cli_common import one_sentence
+from bootstrap_det._cli_common import JOBS, JSON, PATH, one_sentence
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ ANNOTATIONS, IMAGES = "annotations.json", "images"
     "bootstrap-det dataset synth --out signs --n-pictures 200\n"
     "bootstrap-det dataset synth --out signs_test --n-pictures 60 --part test --labels class\n"
 )
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder to write.")
+@click.option("--out", type=PATH, required=True, help="Folder to write.")
 @click.option("--n-pictures", type=click.IntRange(1), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
 @click.option(
@@ -56,14 +55,8 @@ ANNOTATIONS, IMAGES = "annotations.json", "images"
     help="Of the pictures; png keeps every pixel.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace annotations that are there.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    help="Pictures at a time.",
-    show_default="all cores",
-)
-@click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
+@JOBS
+@JSON
 def synth(**options: Any) -> None:
     """Write pictures with drawn traffic signs, and their COCO annotations."""  # fmt: skip
     from bootstrap_det.data import synth_signs

@@ -1,7 +1,7 @@
 """COCO JSON, the package's own format for annotations.
 
-Boxes are converted here and nowhere else: COCO's ``[x, y, width, height]`` outside, ``xyxy``
-inside. Nothing is clipped and nothing is dropped unless the caller asks for it.
+Boxes are converted here, where they come in and go out: COCO's ``[x, y, width, height]`` outside,
+``xyxy`` inside. Nothing is clipped and nothing is dropped unless the caller asks for it.
 """
 
 from __future__ import annotations
