@@ -202,9 +202,10 @@ def car_table(options: argparse.Namespace, folder: Path) -> report.Table:
     for index, (name, text) in enumerate(options.cars or [("our defaults", "")]):
         out = folder / f"cars {index}"
         detector = uiuc.train(options.data_root, shlex.split(text), out)
-        scores = [uiuc.evaluate(detector, options.data_root, test) for test in uiuc.SCENES]
-        rows.append([name, *(s.equal_error_recall for s in scores), *(s.f_measure for s in scores)])
-    tests = list(uiuc.SCENES)
+        scores = [uiuc.evaluate(detector, options.data_root, test) for test in uiuc.SIZES]
+        recalls = [score.recall_at_equal_error for score in scores]
+        rows.append([name, *recalls, *(uiuc.f_measure(score.matches) for score in scores)])
+    tests = [f"{test} scale" for test in uiuc.SIZES]
     columns = [f"{what}, {test}" for what in ("recall at equal error", "best F") for test in tests]
     return report.Table("UIUC cars, the official rule", ("detector", *columns), rows)
 

@@ -173,8 +173,11 @@ def measures_text(measures: dict[str, Any]) -> str:
     """Return the measures of an evaluation as lines."""
     windows = measures.get("miss_rate_at_1e-4_fppw")
     rates = measures["recall_at_fppi"]
+    rule = {"iou": "IoU"}.get(measures["agreement"], measures["agreement"])
     rows = [
-        (f"AP at IoU {measures['iou_threshold']:g}", _number(measures["ap"], 3)),
+        (f"AP at {rule} {measures['iou_threshold']:g}", _number(measures["ap"], 3)),
+        ("area under the curve", _number(measures["area_under_curve"], 3)),
+        ("recall at equal error", _number(measures["recall_at_equal_error"], 3)),
         *((f"recall at {rate} fp/image", _number(value, 3)) for rate, value in rates.items()),
         *(
             (f"recall at {count} fp", _number(value, 3))

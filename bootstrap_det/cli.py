@@ -99,7 +99,9 @@ _OBJECT_SIZES = _options(
     click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
     click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
     click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
-)
+    click.option("--padding", type=int,
+                 help="Border round each level, level pixels: room for objects cut by the edge."),
+)  # fmt: skip
 _DETECTOR = _options(
     _OBJECT_SIZES,
     click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
@@ -125,7 +127,6 @@ _SCALES = _options(
     click.option("--context", type=float,
                  help="Surroundings in the window, on each side, in heights of the object."),
     _OBJECT_SIZES,
-    click.option("--padding", type=int, help="Border round each level, level pixels."),
     click.option("--power-law", is_flag=True,
                  help="Approximate the levels between octaves, as Dollar et al. 2014."),
 )  # fmt: skip
@@ -269,6 +270,11 @@ def detect(**options: Any) -> None:
     help="Least overlap of a hit; by default the test set's, 0.5 for your own.",
 )
 @click.option(
+    "--agreement",
+    type=click.Choice(["iou", "ellipse", "ellipsoid"]),
+    help="What that threshold is compared with; the others are the rules of the UIUC cars.",
+)
+@click.option(
     "--score-floor",
     type=float,
     help="Detections below it are not listed; by default the model's lowest.",
@@ -352,6 +358,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
             test.test,
             labels=options["label"] or None,
             iou_threshold=options["iou_threshold"] or test.iou_threshold,
+            agreement=options["agreement"] or test.agreement,
         )
         return evaluation.to_dict()
     scan = evaluate_detector(
@@ -359,6 +366,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         test.test,
         labels=options["label"] or None,
         iou_threshold=options["iou_threshold"] or test.iou_threshold,
+        agreement=options["agreement"] or test.agreement,
         score_floor=options["score_floor"],
         detection_map=jobs.detection_map(options, test),
         n_jobs=options["jobs"],

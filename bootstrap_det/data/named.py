@@ -32,10 +32,13 @@ class BoxConvention:
     from_detection : tuple of float
         The constant map from a detected box to this convention, x1, y1, x2, y2 in units of the
         detected box's sides.
+    agreement : str
+        What makes a hit in the protocol, see :func:`bootstrap_det.evaluation.match`.
     """
 
     description: str
     from_detection: tuple[float, ...] = SAME_BOX
+    agreement: str = "iou"
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,8 @@ class Splits:
         :func:`bootstrap_det.boxes.relative`.
     iou_threshold : float
         Least intersection over union of a hit in the protocol of ``test``.
+    agreement : str
+        What that protocol takes instead of it, see :func:`bootstrap_det.evaluation.match`.
     """
 
     name: str
@@ -108,6 +113,7 @@ class Splits:
     test: Dataset | None = None
     detection_map: tuple[float, ...] = SAME_BOX
     iou_threshold: float = 0.5
+    agreement: str = "iou"
 
 
 def available() -> tuple[str, ...]:
@@ -131,7 +137,7 @@ def card(name: str) -> Card:
         raise ParameterError(f"The data set must be one of {choices}. Got {name!r} instead.{hint}")
     values = tomllib.loads((_cards_folder() / f"{name}.toml").read_text(encoding="utf-8"))
     values["boxes"] = {
-        key: BoxConvention(entry["description"], tuple(entry["from_detection"]))
+        key: BoxConvention(**{**entry, "from_detection": tuple(entry["from_detection"])})
         for key, entry in values.get("boxes", {}).items()
     }
     lists = {key: tuple(values.get(key, ())) for key in ("use", "files", "original")}
@@ -252,7 +258,8 @@ def _uiuc_cars(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     pictures = root / about.files[2]
     test = read_coco(root / about.files[boxes == "multi"], pictures, name=about.name)
     cars, others = benchmarks.read_uiuc_windows(pictures)
-    return Splits(about.name, cars, others, test)
+    agreement = about.boxes[boxes].agreement
+    return Splits(about.name, cars, others, test, agreement=agreement)
 
 
 _LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {

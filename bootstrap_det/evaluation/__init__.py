@@ -18,6 +18,7 @@ from bootstrap_det.evaluation.curves import (
     log_average_miss_rate,
     miss_rate_at_fppw,
     precision_recall,
+    recall_at_equal_error,
     recall_at_false_positives,
     recall_at_fppi,
 )
@@ -49,6 +50,7 @@ __all__ = [
     "miss_rate_at_fppw",
     "precision_recall",
     "read_results",
+    "recall_at_equal_error",
     "recall_at_false_positives",
     "recall_at_fppi",
 ]

@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from pycocotools import cocoeval
 
-from bootstrap_det._validation import check_boxes, check_float
-from bootstrap_det.boxes import xyxy_to_xywh
+from bootstrap_det._validation import check_boxes, check_choice, check_float
+from bootstrap_det.boxes import xywh_to_xyxy, xyxy_to_xywh
+from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.curves import Matches
 from bootstrap_det.exceptions import DataError, ParameterError
 
@@ -111,6 +112,7 @@ def match(
     *,
     label: str,
     iou_threshold: float = 0.5,
+    agreement: str = "iou",
 ) -> Matches:
     """Return every detection of ``label``, judged against the true objects of its picture.
 
@@ -124,11 +126,15 @@ def match(
         The class; objects and detections with other labels, ignored or not, play no part.
     iou_threshold : float, default=0.5
         Least intersection over union of a match, in [1e-6, 1].
+    agreement : {"iou", "ellipse", "ellipsoid"}, default="iou"
+        What is compared with the threshold instead of intersection over union, such as
+        :func:`bootstrap_det.evaluation.agreement.ellipse`.
 
     Raises
     ------
     ParameterError
-        When the threshold is out of range, or the two sequences differ in length.
+        When the threshold is out of range, the agreement unknown, or the two sequences differ in
+        length.
     DataError
         When there is no picture, or a score or coordinate is not finite.
 
@@ -147,6 +153,7 @@ def match(
     .. [1] T.-Y. Lin et al., "Microsoft COCO: common objects in context", ECCV 2014.
     """
     threshold = check_float(iou_threshold, "iou_threshold", "match", low=MIN_IOU_THRESHOLD, high=1)
+    check_choice(agreement, "agreement", "match", AGREEMENTS)
     if len(truths) != len(predictions):
         raise ParameterError(
             "truths and predictions must have one entry for each picture, empty ones too. "
@@ -159,6 +166,7 @@ def match(
         [_annotations(t, label, iscrowd=t.crowd, ignore=t.crowd | t.ignore) for t in truths],
         [_annotations(found, label, score=found.scores) for found in checked],
         threshold,
+        agreement,
     )
     engine.evaluate()
     return _collect(engine.evalImgs)
@@ -167,8 +175,11 @@ def match(
 class _Engine(cocoeval.COCOeval):  # type: ignore[misc]
     """COCOeval for one label, one threshold and all detections, which prints nothing."""
 
-    def __init__(self, truths: list[_Annotations], found: list[_Annotations], iou: float) -> None:
+    def __init__(
+        self, truths: list[_Annotations], found: list[_Annotations], iou: float, agreement: str
+    ) -> None:
         super().__init__(iouType="bbox")
+        self._agreement = agreement
         self._truths, self._found = truths, found
         self.params.catIds = [_CATEGORY]
         self.params.imgIds = list(range(len(truths)))
@@ -179,6 +190,16 @@ class _Engine(cocoeval.COCOeval):  # type: ignore[misc]
         # The parent's would overwrite "ignore" by "iscrowd".
         self._gts = {(i, _CATEGORY): objects for i, objects in enumerate(self._truths)}
         self._dts = {(i, _CATEGORY): found for i, found in enumerate(self._found)}
+
+    def computeIoU(self, image: int, category: int) -> Any:  # noqa: N802  the parent's name
+        if self._agreement == "iou":
+            return super().computeIoU(image, category)
+        found = sorted(self._dts[image, category], key=lambda each: -each["score"])
+        boxes, objects = (
+            xywh_to_xyxy(np.array([each["bbox"] for each in some]).reshape(-1, 4))
+            for some in (found, self._gts[image, category])
+        )
+        return AGREEMENTS[self._agreement](boxes, objects)
 
     def evaluate(self) -> None:
         self._prepare()

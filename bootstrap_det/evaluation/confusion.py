@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det.boxes import overlap
+from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth, PredictionsLike
 
 
@@ -41,6 +41,7 @@ def confusion(
     *,
     iou_threshold: float = 0.5,
     threshold: float = 0.0,
+    agreement: str = "iou",
 ) -> Confusion:
     """Return the table of objects and detections of a score of at least ``threshold``.
 
@@ -57,6 +58,8 @@ def confusion(
         Least intersection over union of a detection and its object.
     threshold : float, default=0.0
         Least score of a detection that counts.
+    agreement : {"iou", "ellipse", "ellipsoid"}, default="iou"
+        What is compared with ``iou_threshold``, see :func:`match`.
     """
     known = tuple(labels)
     counts = np.zeros((len(known) + 1, len(known) + 1), np.int64)
@@ -64,7 +67,7 @@ def confusion(
         counted = (found.scores >= threshold) & np.isin(found.labels, known)
         order = np.flatnonzero(counted)[np.argsort(-found.scores[counted], kind="stable")]
         _count(truth, found.boxes[order], _indices(found.labels[order], known), counts, known,
-               iou_threshold)  # fmt: skip
+               iou_threshold, agreement)  # fmt: skip
     return Confusion(known, counts)
 
 
@@ -75,13 +78,15 @@ def _count(
     counts: NDArray[np.int64],
     known: tuple[str, ...],
     iou_threshold: float,
+    agreement: str,
 ) -> None:
     """Add one picture's objects and detections, the best detection first."""
     targets = ~(truth.ignore | truth.crowd)
     objects = targets & np.isin(truth.labels, known)
     rows = _indices(truth.labels[objects], known)
-    shared = overlap(boxes, truth.boxes[objects])
-    on_ignored = overlap(boxes, truth.boxes[~targets])
+    agree = AGREEMENTS[agreement]
+    shared = agree(boxes, truth.boxes[objects])
+    on_ignored = agree(boxes, truth.boxes[~targets])
     excused = on_ignored.max(axis=1, initial=0.0) >= iou_threshold
     nothing = missed = len(known)
     free = np.ones(len(rows), dtype=bool)

@@ -155,6 +155,17 @@ def recall_at_fppi(matches: Matches, rates: Iterable[float] = (0.1, 1.0)) -> dic
     return dict(zip(limits, _recall_within(matches, limits, unit=matches.n_images), strict=True))
 
 
+def recall_at_equal_error(matches: Matches) -> float:
+    """Return the recall where it equals the precision; NaN when no object counts.
+
+    That is where as many detections are accepted as there are objects, the best first; of fewer,
+    all are accepted. The measure of the UIUC cars.
+    """
+    is_hit = matches.is_hit[~matches.ignored]
+    n_hits = np.count_nonzero(is_hit[: matches.n_objects])
+    return float(n_hits / (matches.n_objects or np.nan))
+
+
 def log_average_miss_rate(matches: Matches) -> float:
     """Return the log-average miss rate in [1e-10, 1]; NaN when no object counts.
 

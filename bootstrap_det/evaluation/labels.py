@@ -16,7 +16,7 @@ from bootstrap_det.evaluation.confusion import Confusion, confusion
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import ParameterError
 
-_MEANS = ("ap", "area_under_curve", "log_average_miss_rate")
+_MEANS = ("ap", "area_under_curve", "recall_at_equal_error", "log_average_miss_rate")
 _TABLES = ("recall_at_fppi", "recall_at_false_positives")
 _SUMS = ("false_positives_per_image", "n_objects", "n_detections")
 
@@ -94,6 +94,7 @@ def evaluate_labels(
     labels: Sequence[str],
     *,
     iou_threshold: float = 0.5,
+    agreement: str = "iou",
 ) -> Evaluations:
     """Return the measures of each label; see :func:`bootstrap_det.evaluation.evaluate`."""
     by_label = {
@@ -102,11 +103,12 @@ def evaluate_labels(
             predictions,
             label=label,
             iou_threshold=iou_threshold,
+            agreement=agreement,
         )
         for label in labels
     }
     truths = [GroundTruth(p.boxes, p.labels, p.ignore, p.crowd) for p in pictures]
-    table = confusion(truths, predictions, labels, iou_threshold=iou_threshold)
+    table = confusion(truths, predictions, labels, iou_threshold=iou_threshold, agreement=agreement)
     return Evaluations(by_label, table)
 
 

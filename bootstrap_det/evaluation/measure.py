@@ -21,6 +21,8 @@ class Evaluation:
         The class.
     iou_threshold : float
         Least intersection over union of a match.
+    agreement : str
+        What was taken instead of intersection over union, see :func:`match`.
     ap : float
         COCO's average precision, see :func:`average_precision`.
     area_under_curve : float
@@ -29,6 +31,8 @@ class Evaluation:
         Recall at 0.1 and 1 false positives per picture, see :func:`recall_at_fppi`.
     recall_at_false_positives : dict of int to float
         Recall at 10 to 167 false positives, see :func:`recall_at_false_positives`.
+    recall_at_equal_error : float
+        See :func:`recall_at_equal_error`.
     log_average_miss_rate : float
         See :func:`log_average_miss_rate`.
     false_positives_per_image : float
@@ -42,10 +46,12 @@ class Evaluation:
 
     label: str
     iou_threshold: float
+    agreement: str
     ap: float
     area_under_curve: float
     recall_at_fppi: dict[float, float]
     recall_at_false_positives: dict[int, float]
+    recall_at_equal_error: float
     log_average_miss_rate: float
     false_positives_per_image: float
     n_images: int
@@ -69,6 +75,7 @@ def evaluate(
     *,
     label: str,
     iou_threshold: float = 0.5,
+    agreement: str = "iou",
 ) -> Evaluation:
     """Return all measures of the detections of ``label``.
 
@@ -82,6 +89,8 @@ def evaluate(
         The class.
     iou_threshold : float, default=0.5
         Least intersection over union of a match, in [1e-6, 1].
+    agreement : {"iou", "ellipse", "ellipsoid"}, default="iou"
+        What is compared with the threshold, see :func:`match`.
 
     Returns
     -------
@@ -96,14 +105,17 @@ def evaluate(
     DataError
         When there is no picture, or a score or coordinate is not finite.
     """
-    matches = match(truths, predictions, label=label, iou_threshold=iou_threshold)
+    matches = match(truths, predictions, label=label, iou_threshold=iou_threshold,
+                    agreement=agreement)  # fmt: skip
     return Evaluation(
         label=label,
         iou_threshold=float(iou_threshold),
+        agreement=agreement,
         ap=curves.average_precision(matches),
         area_under_curve=curves.area_under_curve(matches),
         recall_at_fppi=curves.recall_at_fppi(matches),
         recall_at_false_positives=curves.recall_at_false_positives(matches),
+        recall_at_equal_error=curves.recall_at_equal_error(matches),
         log_average_miss_rate=curves.log_average_miss_rate(matches),
         false_positives_per_image=curves.false_positives_per_image(matches),
         n_images=matches.n_images,

@@ -24,6 +24,7 @@ def evaluate_results(
     *,
     labels: str | Sequence[str] | None = None,
     iou_threshold: float = 0.5,
+    agreement: str = "iou",
 ) -> Evaluations:
     """Return the measures of a COCO results file.
 
@@ -38,6 +39,8 @@ def evaluate_results(
         The classes; by default all of the data set's.
     iou_threshold : float, default=0.5
         Least intersection over union of a hit.
+    agreement : {"iou", "ellipse", "ellipsoid"}, default="iou"
+        What is compared with the threshold, see :func:`bootstrap_det.evaluation.match`.
 
     Raises
     ------
@@ -55,7 +58,9 @@ def evaluate_results(
             f"{', '.join(map(repr, unknown)) or 'none'}."
         )
     predictions = read_results(path, dataset)
-    return evaluate_labels(dataset.pictures, predictions, wanted, iou_threshold=iou_threshold)
+    return evaluate_labels(
+        dataset.pictures, predictions, wanted, iou_threshold=iou_threshold, agreement=agreement
+    )
 
 
 def read_results(path: str | os.PathLike[str], dataset: Dataset) -> list[Detections]:

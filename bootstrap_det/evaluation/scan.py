@@ -16,6 +16,7 @@ from bootstrap_det._validation import check_float
 from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.detector import Detector
+from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, ground_truth
@@ -76,6 +77,7 @@ class _Rules:
 
     labels: tuple[str, ...]
     iou_threshold: float
+    agreement: str
     score_floor: float
     detection_map: tuple[float, ...]
 
@@ -97,6 +99,7 @@ def evaluate_detector(
     *,
     labels: str | Sequence[str] | None = None,
     iou_threshold: float = 0.5,
+    agreement: str = "iou",
     score_floor: float | None = None,
     detection_map: tuple[float, ...] = box_ops.SAME_BOX,
     n_jobs: int = 1,
@@ -115,6 +118,8 @@ def evaluate_detector(
         The classes; by default all of the detector's.
     iou_threshold : float, default=0.5
         Least intersection over union of a hit.
+    agreement : {"iou", "ellipse", "ellipsoid"}, default="iou"
+        What is compared with the threshold, see :func:`bootstrap_det.evaluation.match`.
     score_floor : float or None, default=None
         Detections below it are not listed; a lower floor lengthens the curves' tails. By default
         the detector's ``lowest_score``.
@@ -136,7 +141,7 @@ def evaluate_detector(
     iou_threshold = check_float(iou_threshold, "iou_threshold", "evaluate", low=1e-6, high=1.0)
     floor = detector.lowest_score if score_floor is None else score_floor
     wanted = (labels,) if isinstance(labels, str) else tuple(labels or detector.labels)
-    rules = _Rules(wanted, iou_threshold, floor, detection_map)
+    rules = _Rules(wanted, iou_threshold, agreement, floor, detection_map)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:
@@ -196,7 +201,7 @@ def _judge_label(
     A window is on an object by the overlap that makes a hit; whatever touches an ignored object
     or a crowd that much is neither.
     """
-    on = box_ops.overlap(boxes, truth.boxes) >= rules.iou_threshold
+    on = AGREEMENTS[rules.agreement](boxes, truth.boxes) >= rules.iou_threshold
     targets = ~(truth.ignore | truth.crowd)
     best = np.where(on[:, targets], scores[:, None], -np.inf).max(axis=0, initial=-np.inf)
     return scores[~on.any(axis=1)], best
@@ -216,7 +221,13 @@ def _measured(
     detections = tuple(scan.detections for scan in scans)
     n_windows = sum(scan.n_windows for scan in scans)
     return ScanEvaluation(
-        evaluate_labels(pictures, detections, rules.labels, iou_threshold=rules.iou_threshold),
+        evaluate_labels(
+            pictures,
+            detections,
+            rules.labels,
+            iou_threshold=rules.iou_threshold,
+            agreement=rules.agreement,
+        ),
         miss_rate_at_fppw(
             np.concatenate([scan.negative_scores for scan in scans]),
             n_windows,
