@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -15,7 +14,7 @@ from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.mining import Callback, Recipe
 from bootstrap_det.mining.records import notify
-from bootstrap_det.samples import Jitter, object_features, with_margin
+from bootstrap_det.samples import Jitter, ObjectRows, object_features, with_margin
 from bootstrap_det.views import facing
 from bootstrap_det.windows import check_reach
 
@@ -28,10 +27,8 @@ class Positives:
 
     Attributes
     ----------
-    features : ndarray of shape (n, n_features), of the channels' dtype
-        Of every object and of its changed copies.
-    objects : ndarray of shape (n,), int
-        Which object each row shows.
+    rows : ObjectRows
+        Windows of every object and of its changed copies.
     n_objects : int
         Objects that they were made of.
     unreachable : tuple of Skipped
@@ -40,8 +37,7 @@ class Positives:
         Pictures that could not be read.
     """
 
-    features: NDArray[Any]
-    objects: NDArray[np.intp]
+    rows: ObjectRows
     n_objects: int
     unreachable: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
@@ -82,11 +78,9 @@ def positive_features(
     for n_done, part in enumerate(results, start=1):
         parts.append(part)
         notify(callbacks, "on_progress", "positives", n_done, len(work))
-    sizes = np.cumsum([0, *(part.n_objects for part in parts)])
     found = Positives(
-        np.concatenate([part.features for part in parts]),
-        np.concatenate([part.objects + n for part, n in zip(parts, sizes[:-1], strict=True)]),
-        int(sizes[-1]),
+        _joined([part.rows for part in parts], [part.n_objects for part in parts]),
+        sum(part.n_objects for part in parts),
         tuple(skipped for part in parts for skipped in part.unreachable),
         tuple(skipped for part in parts for skipped in part.skipped),
     )
@@ -135,11 +129,21 @@ def _of_picture(
     return replace(_stacked(rows, recipe), unreachable=unreachable)
 
 
-def _stacked(rows: list[NDArray[Any]], recipe: Recipe) -> Positives:
+def _stacked(rows: list[ObjectRows], recipe: Recipe) -> Positives:
     """Return the positives of some objects, each given with all its copies."""
-    nothing = np.empty((0, recipe.n_features), recipe.channels.dtype)
-    objects = np.repeat(np.arange(len(rows)), [len(copies) for copies in rows])
-    return Positives(np.concatenate([nothing, *rows]), objects, len(rows))
+    nothing = ObjectRows.plain(np.empty((0, recipe.n_features), recipe.channels.dtype))
+    return Positives(_joined([nothing, *rows], [0, *([1] * len(rows))]), len(rows))
+
+
+def _joined(parts: Sequence[ObjectRows], sizes: Sequence[int]) -> ObjectRows:
+    """Return the rows of all parts, the objects of each numbered after those before."""
+    starts = np.cumsum([0, *sizes])[:-1]
+    return ObjectRows(
+        np.concatenate([part.features for part in parts]),
+        np.concatenate([part.objects + n for part, n in zip(parts, starts, strict=True)]),
+        np.concatenate([part.ious for part in parts]),
+        np.concatenate([part.turned for part in parts]),
+    )
 
 
 def _require_some(positives: Positives, dataset: Dataset) -> None:
@@ -170,8 +174,7 @@ def facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) 
             "The 'mirror_pairs' parameter of train chooses between objects and their mirror images,"
             " so the jitter must have mirror=True. Got mirror=False; leave one of the two out."
         )
-    sides = facing(positives.features, recipe.template_shape, recipe.channels.mirror_order)
+    sides = facing(positives.rows.features, recipe.template_shape, recipe.channels.mirror_order)
     # Each row is followed by its mirror image, see `object_features`.
     chosen = np.arange(0, len(sides), 2) + sides.reshape(-1, 2).argmax(axis=1)
-    features, objects = positives.features[chosen], positives.objects[chosen]
-    return replace(positives, features=features, objects=objects)
+    return replace(positives, rows=positives.rows.rows(chosen))

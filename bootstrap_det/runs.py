@@ -267,7 +267,7 @@ def _finish(
         "data": {name: data.digest() for name, data in job._data().items()},
         "n_rounds": result.records[-1].round,
         "seed": job.params.seed,
-        "n_positives": sum(len(each.features) for each in result.positives.values()),
+        "n_positives": sum(len(each.rows) for each in result.positives.values()),
         "n_negatives": sum(len(state.cache) for state in result.states),
     }
     result.detector.replace(provenance=provenance).save(folder.file("model.bdet"))

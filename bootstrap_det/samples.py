@@ -41,6 +41,9 @@ class Jitter:
         Largest standard deviation of a Gaussian blur, in window pixels.
     pixel_noise : float, default=0.0
         Largest standard deviation of Gaussian noise, in grey levels.
+    turns : tuple of float, default=()
+        Rotations in degrees of one more copy each, marked as ``turned``, for a strategy that
+        chooses among them; nothing else uses them.
     """
 
     n_copies: int = 1
@@ -52,6 +55,7 @@ class Jitter:
     light: float = 0.0
     blur: float = 0.0
     pixel_noise: float = 0.0
+    turns: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         check_int(self.n_copies, "n_copies", "Jitter", low=0, high=1000)
@@ -62,6 +66,47 @@ class Jitter:
         }  # fmt: skip
         for name, high in limits.items():
             check_float(getattr(self, name), name, "Jitter", low=0.0, high=high)
+        for turn in self.turns:
+            check_float(turn, "turns", "Jitter", low=-180.0, high=180.0)
+
+
+@dataclass(frozen=True)
+class ObjectRows:
+    """Windows that show objects, a row each in all arrays.
+
+    Attributes
+    ----------
+    features : ndarray of shape (n, n_features), of the channels' dtype
+        Of every object and of its changed copies.
+    objects : ndarray of shape (n,), int
+        Which object each row shows.
+    ious : ndarray of shape (n,), float64
+        Intersection over union of the object's box and the one that the window stands for: less
+        than 1 for copies that were shifted or scaled.
+    turned : ndarray of shape (n,), bool
+        Copies by :attr:`Jitter.turns`.
+    """
+
+    features: NDArray[Any]
+    objects: NDArray[np.intp]
+    ious: NDArray[np.float64]
+    turned: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    @classmethod
+    def plain(cls, features: NDArray[Any], objects: NDArray[np.intp] | None = None) -> ObjectRows:
+        """Return unchanged windows, by default each of an object of its own."""
+        n = len(features)
+        objects = np.arange(n) if objects is None else objects
+        return cls(features, objects, np.ones(n), np.zeros(n, dtype=bool))
+
+    def rows(self, chosen: NDArray[Any]) -> ObjectRows:
+        """Return some of the rows, by index or mask."""
+        return ObjectRows(
+            self.features[chosen], self.objects[chosen], self.ious[chosen], self.turned[chosen]
+        )
 
 
 @dataclass(frozen=True)
@@ -77,11 +122,21 @@ class _Change:
     blur: float = 0.0
     pixel_noise: float = 0.0
     seed: int = 0
+    turned: bool = False
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union of a square and its changed self, rotation left out."""
+        sides = [(1.0 + self.scale) / 2.0 - abs(s) for s in (self.shift_x, self.shift_y)]
+        both = math.prod(max(min(side, 1.0, self.scale), 0.0) for side in sides)
+        return both / (1.0 + self.scale**2 - both)
 
 
 def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
-    """Yield the identity, then the drawn changes of one object."""
+    """Yield the identity, its turned copies, then the drawn changes of one object."""
     yield _Change()
+    for turn in jitter.turns:
+        yield _Change(rotation=turn, turned=True)
     for _ in range(jitter.n_copies):
         dx, dy, scale, rotation, gain = rng.uniform(-1.0, 1.0, 5)
         blur, noise = rng.uniform(0.0, 1.0, 2)
@@ -106,8 +161,8 @@ def object_features(
     channels: Channels,
     jitter: Jitter,
     rng: np.random.Generator,
-) -> NDArray[Any]:
-    """Return the features of one object and of its changed copies, one row each.
+) -> ObjectRows:
+    """Return one object and its changed copies, one row each; the object is number 0.
 
     Parameters
     ----------
@@ -117,12 +172,16 @@ def object_features(
         The object in it, xyxy; it is warped onto the window's ``object_box``.
     """
     rows = []
-    for change in draw_changes(jitter, rng):
+    changes = list(draw_changes(jitter, rng))
+    for change in changes:
         patch = _warp(image, box, window, channels.context * channels.cell_size, change)
         rows.append(patch_features(patch, window, channels))
         if jitter.mirror:
             rows.append(patch_features(patch[:, ::-1], window, channels))
-    return np.concatenate(rows)
+    each = 2 if jitter.mirror else 1
+    ious = np.repeat([change.iou for change in changes], each)
+    turned = np.repeat([change.turned for change in changes], each)
+    return ObjectRows(np.concatenate(rows), np.zeros(len(rows), np.intp), ious, turned)
 
 
 def patch_features(patch: NDArray[Any], window: Window, channels: Channels) -> NDArray[Any]:

@@ -19,12 +19,19 @@ from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.mining import BootstrapParams, Callback, Recipe, TrainingState, bootstrap
+from bootstrap_det.mining import (
+    BootstrapParams,
+    Callback,
+    Recipe,
+    Strategy,
+    TrainingState,
+    bootstrap,
+)
 from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.positives import Positives, facing_one_way, positive_features
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.samples import Jitter
+from bootstrap_det.samples import Jitter, ObjectRows
 from bootstrap_det.views import split_views
 from bootstrap_det.windows import Window
 
@@ -136,6 +143,7 @@ def train_recipes(
     jitter: Jitter | None = None,
     n_views: int = 1,
     mirror_pairs: bool = False,
+    strategy: Strategy | None = None,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
@@ -160,6 +168,9 @@ def train_recipes(
         For objects that face left or right, such as cars from the side: train each template on
         the objects, or their mirror images, that face one way, see
         :func:`bootstrap_det.views.facing`, and scan with its mirror image besides.
+    strategy : Strategy or None, default=None
+        A remedy for imbalance, see :func:`bootstrap_det.imbalance.make_strategy`; by default
+        bootstrapping alone.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
     evaluate : callable or None, default=None
@@ -171,18 +182,21 @@ def train_recipes(
         Of each template that was begun before, in order: go on from there.
     """
     params = params or BootstrapParams()
+    strategy = strategy or Strategy()
     negatives.require_negatives()
+    recipes = [replace(recipe, learner=strategy.learner(recipe.learner)) for recipe in recipes]
+    jitter = strategy.jitter(jitter or Jitter())
     positives = {
         recipe.label: _positives(dataset, recipe, jitter, mirror_pairs, params, callbacks)
         for recipe in recipes
     }
     ended: list[TrainingState] = []
-    for recipe, features, objects in _shares(recipes, positives, n_views, params.seed):
+    for recipe, rows in _shares(recipes, positives, strategy, n_views, params.seed):
         state = bootstrap(
-            features,
+            rows,
             negatives,
             recipe,
-            objects=objects,
+            strategy=strategy,
             params=params,
             whole=partial(_joined, recipe, tuple(ended), mirror_pairs),
             evaluate=evaluate and partial(_evaluate_label, evaluate, recipe.label),
@@ -198,7 +212,7 @@ def train_recipes(
 def _positives(
     dataset: Dataset,
     recipe: Recipe,
-    jitter: Jitter | None,
+    jitter: Jitter,
     mirror_pairs: bool,
     params: BootstrapParams,
     callbacks: Sequence[Callback],
@@ -211,17 +225,20 @@ def _positives(
 
 
 def _shares(
-    recipes: Sequence[Recipe], positives: dict[str, Positives], n_views: int, seed: int
-) -> list[tuple[Recipe, NDArray[Any], NDArray[np.intp]]]:
-    """Return recipe, features and objects of each template: every view of every label."""
-    shares: list[tuple[Recipe, NDArray[Any], NDArray[np.intp]]] = []
+    recipes: Sequence[Recipe],
+    positives: dict[str, Positives],
+    strategy: Strategy,
+    n_views: int,
+    seed: int,
+) -> list[tuple[Recipe, ObjectRows]]:
+    """Return recipe and positives of each template: every view of every label."""
+    by_label = strategy.balanced({name: each.rows for name, each in positives.items()}, seed)
+    shares: list[tuple[Recipe, ObjectRows]] = []
     for recipe in recipes:
-        found = positives[recipe.label]
-        groups = split_views(found.features, n_views, seed=seed)
+        rows = by_label[recipe.label]
+        groups = split_views(rows.features, n_views, seed=seed)
         for view in range(n_views):
-            chosen = groups == view
-            numbered = replace(recipe, view=len(shares))
-            shares.append((numbered, found.features[chosen], found.objects[chosen]))
+            shares.append((replace(recipe, view=len(shares)), rows.rows(groups == view)))
     return shares
 
 

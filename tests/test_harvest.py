@@ -21,7 +21,7 @@ from bootstrap_det.mining.harvest import (
     harvest_false_positives,
     harvest_random,
 )
-from bootstrap_det.mining.pool import Pool, forbidden_of, mine_pictures
+from bootstrap_det.mining.pool import Pass, Pool, forbidden_of
 from bootstrap_det.pyramid import Pyramid
 
 NOTHING = Forbidden(np.zeros((0, 4)), np.zeros((0, 4)))
@@ -211,8 +211,14 @@ def test_pool_keeps_the_hardest_in_any_order_of_pictures(scores, limit):
     np.testing.assert_array_equal(identities, backwards.hardest()[1])
 
 
+def mined(toy, params, round_index):
+    detector = toy.detector if round_index else None
+    scan = Pass(detector, toy.negatives, toy.recipe, params, round_index, toy.positives)
+    return scan.false_positives() if round_index else scan.random()
+
+
 @pytest.mark.parametrize("round_index", [0, 1])
-def test_mine_pictures_honours_its_caps(linear_toy, round_index):
+def test_a_pass_honours_its_caps(linear_toy, round_index):
     toy = linear_toy
     params = BootstrapParams(
         n_random_negatives=31,
@@ -220,8 +226,7 @@ def test_mine_pictures_honours_its_caps(linear_toy, round_index):
         n_negatives_per_round=20,
         mining_threshold=EVERYTHING,
     )
-    detector = toy.detector if round_index else None
-    pool = mine_pictures(detector, toy.negatives, toy.recipe, params, round_index)
+    pool = mined(toy, params, round_index)
     _, identities, scores = pool.hardest()
     per_picture = np.unique(identities[:, 0], return_counts=True)[1]
     if round_index:
@@ -234,16 +239,10 @@ def test_mine_pictures_honours_its_caps(linear_toy, round_index):
 
 
 @pytest.mark.parametrize("round_index", [0, 1])
-def test_mine_pictures_does_not_depend_on_the_number_of_jobs(any_toy, round_index):
+def test_a_pass_does_not_depend_on_the_number_of_jobs(any_toy, round_index):
     toy = any_toy
-    detector = toy.detector if round_index else None
     params = BootstrapParams(n_random_negatives=60, n_negatives_per_round=50, mining_threshold=-3.0)
-    one, two = (
-        mine_pictures(
-            detector, toy.negatives, toy.recipe, replace(params, n_jobs=n), round_index
-        ).hardest()
-        for n in (1, 2)
-    )
+    one, two = (mined(toy, replace(params, n_jobs=n), round_index).hardest() for n in (1, 2))
     for a, b in zip(one, two, strict=True):
         np.testing.assert_array_equal(a, b)
 

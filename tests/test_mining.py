@@ -72,7 +72,6 @@ def run(
         toy.positives,
         negatives or toy.negatives,
         replace(toy.recipe, learner=learner or toy.recipe.learner),
-        objects=toy.objects,
         params=BootstrapParams(**{**toy.small, **parameters}),
         state=state,
         callbacks=callbacks,
@@ -144,7 +143,7 @@ def test_bootstrap_without_rounds_is_random_negatives_only(toy):
 
 
 def test_bootstrap_honours_the_cache_limit(any_toy):
-    n_bytes = 130 * any_toy.positives.dtype.itemsize * any_toy.recipe.n_features
+    n_bytes = 130 * any_toy.positives.features.dtype.itemsize * any_toy.recipe.n_features
     state = run(any_toy, max_cache_bytes=n_bytes)
     assert len(state.cache) == 130
     assert state.cache.n_bytes == n_bytes

@@ -36,7 +36,7 @@ class Pixels:
 def patches(image, box, window=WINDOW, jitter=PLAIN, seed=0):
     """Return the patches (n, height, width) that are made of an object."""
     rng = np.random.default_rng(seed)
-    rows = object_features(image, np.array(box, float), window, Pixels(), jitter, rng)
+    rows = object_features(image, np.array(box, float), window, Pixels(), jitter, rng).features
     return rows.reshape(-1, *window.size)
 
 
@@ -205,7 +205,7 @@ def test_positive_on_the_grid_equals_what_the_scan_sees(rng, channels, object_bo
     rows, columns = np.array([1, 3, 5, 7]), np.array([6, 2, 1, 8])  # the first lies at the border
     seen = channels.window_features(values, channels.grid_shape(window.size), rows, columns)
     for box, ref in zip(windows_to_boxes(level, window, rows, columns), seen, strict=True):
-        got = object_features(image, box, window, channels, PLAIN, rng)
+        got = object_features(image, box, window, channels, PLAIN, rng).features
         np.testing.assert_allclose(got[0], ref, atol=1e-5)
 
 
@@ -217,7 +217,7 @@ def test_positive_on_a_coarser_level_is_close_to_what_the_scan_sees(rng):
     rows, columns = np.array([3, 5]), np.array([4, 8])
     seen = channels.window_features(values, channels.grid_shape(window.size), rows, columns)
     for box, ref in zip(windows_to_boxes(level, window, rows, columns), seen, strict=True):
-        got = object_features(image, box, window, channels, PLAIN, rng)[0]
+        got = object_features(image, box, window, channels, PLAIN, rng).features[0]
         assert np.corrcoef(got, ref)[0, 1] > 0.97
 
 

@@ -166,7 +166,7 @@ def test_mirror_pairs_find_both_sides_with_templates_of_one(rng):
     )  # fmt: skip
     one, other = result.detector.templates
     assert (one.model.weights != other.model.weights).any()
-    assert len(result.positives["arrow"].features) == 60  # of 60 arrows and 60 mirror images
+    assert len(result.positives["arrow"].rows) == 60  # of 60 arrows and 60 mirror images
     best = {}
     for left in (True, False):
         picture = rng.normal(100, 6, (80, 96))

@@ -15,11 +15,17 @@ from bootstrap_det.exceptions import DataError
 
 MIN_CALIBRATION_SAMPLES = 20
 SURFACE = 0  # the decision surface
-N_DEVIATIONS = 3.0  # below the mean, where all objects are to be kept
+# Share of the random windows that may be left after the first trees, which see all windows anyway;
+# later it falls with the square of the trees, so that all others together see a window 0.3 times.
+FREE_SHARE = 0.005
 
 
 def calibrate_cascade(
-    model: TreeModel, positives: NDArray[np.uint8], *, keep: float = 0.975
+    model: TreeModel,
+    positives: NDArray[np.uint8],
+    *,
+    keep: float = 0.975,
+    background: NDArray[np.uint8] | None = None,
 ) -> TreeModel:
     """Return the model with rejection thresholds that keep the stated share of objects.
 
@@ -29,9 +35,10 @@ def calibrate_cascade(
     as high as the losses allowed so far permit. After that, every threshold is the least running
     score of the objects that are kept.
 
-    The least score of n objects lies above that of one in n + 1 further ones. With ``keep=1``,
-    thresholds therefore stay three standard deviations below the objects' mean as well: for few
-    objects that are told apart with ease. For hard ones, a scan then takes long.
+    The least score of n objects lies above that of one in n + 1 further ones, and far above that
+    of one in a light that none of them was seen in. With ``keep=1``, thresholds are therefore as
+    low as they may be for free: as long as hardly any of the windows of the ``background`` are
+    left, so where objects are told apart with ease.
 
     No window is rejected whose running score is positive, however much higher those of the
     objects are: so far, it is more likely an object than not.
@@ -44,6 +51,8 @@ def calibrate_cascade(
         Objects that the trees were not fitted on.
     keep : float, default=0.975
         Share of them that must pass every tree, in (0, 1].
+    background : ndarray of shape (m, n_features) or None, default=None
+        Windows drawn at random from pictures, thousands of them; used with ``keep=1``.
 
     Raises
     ------
@@ -69,21 +78,26 @@ def calibrate_cascade(
     alive = scores[np.argsort(scores[:, -1], kind="stable")[n_lost // 2 :]]
     budget = n_lost - n_lost // 2
     n_first = len(alive)
-    bound = _reach(scores) if keep == 1.0 else np.full(model.n_trees, SURFACE)
+    bound = np.full(model.n_trees, SURFACE)
+    if keep == 1.0 and background is not None and len(background):
+        bound = np.minimum(bound, _free(model.staged_scores(background)))
     rejection = np.full(model.n_trees, NEVER, np.int32)
     for tree in _stops(model.n_trees):
         allowed = int(budget * min((tree + 1) / FIRST_TREES, 1.0))
         may_lose = allowed - (n_first - len(alive))
         seen = np.partition(alive[:, tree], may_lose)[may_lose]
-        rejection[tree] = min(seen, bound[tree], SURFACE)
+        rejection[tree] = min(seen, bound[tree])
         alive = alive[alive[:, tree] >= rejection[tree]]
     return model.with_rejection(rejection)
 
 
-def _reach(scores: NDArray[np.int32]) -> NDArray[np.int64]:
-    """Return the running scores, one a tree, that hardly any object falls below."""
-    lowest = scores.mean(axis=0) - N_DEVIATIONS * scores.std(axis=0)
-    return np.asarray(np.floor(lowest), np.int64)
+def _free(scores: NDArray[np.int32]) -> NDArray[np.int64]:
+    """Return the running scores, one a tree, that hardly any window of the background reaches."""
+    n_windows, n_trees = scores.shape
+    shares = FREE_SHARE * (FIRST_TREES / np.arange(1, n_trees + 1)) ** 2
+    n_left = np.minimum(shares * n_windows, n_windows - 1).astype(int)
+    falling = -np.sort(-scores, axis=0)
+    return np.asarray(falling[n_left, np.arange(n_trees)], np.int64)
 
 
 def _stops(n_trees: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -36,8 +36,16 @@ class Samples:
     n_plain : int
         How many of the features, from the first, are values of a level as they are, which a scan
         has at hand for all windows at once.
-    positive_scores : ndarray of shape (n_positives,), float64, or None, default=None
-        Of the positives, by the model of the round before.
+    positive_scores, negative_scores : ndarray of float64 or None, default=None
+        By the model of the round before.
+    positive_weights, negative_weights : ndarray of float64 or None, default=None
+        Of the samples; by default 1.
+    ious : ndarray of shape (n_positives,), float64, or None, default=None
+        How well each positive agrees with its object; by default 1.
+    turned : ndarray of shape (n_positives,), bool, or None, default=None
+        Copies that a strategy asked for, to choose among; by default none.
+    n_random : int, default=0
+        How many of the negatives, from the first, were drawn at random.
     """
 
     positives: NDArray[Any]
@@ -46,12 +54,83 @@ class Samples:
     shape: tuple[int, int, int]
     n_plain: int
     positive_scores: NDArray[np.float64] | None = None
+    negative_scores: NDArray[np.float64] | None = None
+    positive_weights: NDArray[np.float64] | None = None
+    negative_weights: NDArray[np.float64] | None = None
+    ious: NDArray[np.float64] | None = None
+    turned: NDArray[np.bool_] | None = None
+    n_random: int = 0
+
+    @property
+    def labels(self) -> NDArray[np.bool_]:
+        """Of all samples, the positives in front."""
+        return np.arange(len(self.positives) + len(self.negatives)) < len(self.positives)
+
+    def weights(self, keep: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:
+        """Return the weights of all samples, of the positives only those to keep; None for 1."""
+        if self.positive_weights is None and self.negative_weights is None:
+            return None
+        return _joined(
+            self.positive_weights, len(self.positives), self.negative_weights, len(self.negatives),
+            keep,
+        )  # fmt: skip
+
+    def targets(self, keep: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
+        """Return what each sample is worth: a positive its agreement, a negative 0."""
+        nothing = np.zeros(len(self.negatives))
+        return _joined(self.ious, len(self.positives), nothing, len(nothing), keep)
+
+    def weighted(self, factors: NDArray[np.float64]) -> Samples:
+        """Return the samples with their weights times ``factors``, the positives in front."""
+        weights = self.weights()
+        weights = factors if weights is None else weights * factors
+        n = len(self.positives)
+        return replace(self, positive_weights=weights[:n], negative_weights=weights[n:])
+
+    def chosen(self, positives: NDArray[Any], negatives: NDArray[Any]) -> Samples:
+        """Return some of the samples, by index or mask of either class."""
+
+        def of(values: Any, rows: NDArray[Any]) -> Any:
+            return None if values is None else values[rows]
+
+        random = np.arange(len(self.negatives)) < self.n_random
+        return replace(
+            self,
+            positives=self.positives[positives],
+            objects=self.objects[positives],
+            negatives=self.negatives[negatives],
+            positive_scores=of(self.positive_scores, positives),
+            negative_scores=of(self.negative_scores, negatives),
+            positive_weights=of(self.positive_weights, positives),
+            negative_weights=of(self.negative_weights, negatives),
+            ious=of(self.ious, positives),
+            turned=of(self.turned, positives),
+            n_random=_leading(random[negatives]),
+        )
 
     def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return all features and labels, of the positives only those to keep."""
         positives = self.positives if keep is None else self.positives[keep]
         features = np.concatenate([positives, self.negatives])
         return features, np.arange(len(features)) < len(positives)
+
+
+def _joined(
+    positive: NDArray[np.float64] | None,
+    n_positives: int,
+    negative: NDArray[np.float64] | None,
+    n_negatives: int,
+    keep: NDArray[np.bool_] | None,
+) -> NDArray[np.float64]:
+    """Return values of the positives to keep, then of the negatives; 1 where there are none."""
+    first = np.ones(n_positives) if positive is None else positive
+    second = np.ones(n_negatives) if negative is None else negative
+    return np.concatenate([first if keep is None else first[keep], second])
+
+
+def _leading(flags: NDArray[np.bool_]) -> int:
+    """Return how many flags are set before the first that is not."""
+    return len(flags) if flags.all() else int(np.argmin(flags))
 
 
 class Learner(Protocol):
@@ -127,7 +206,7 @@ class LinearLearner:
         C = memory.get("C", self.C)  # noqa: N806
         if self.C is None and round_index <= 1:
             C = choose_c(features, labels, seed=seed)  # noqa: N806
-        svm = fit_linear_svm(features, labels, C=C)
+        svm = fit_linear_svm(features, labels, C=C, weights=samples.weights())
         svm.coef_ = svm.coef_ / scale
         return LinearModel.from_estimator(svm, samples.shape), {"C": C}
 
@@ -164,8 +243,8 @@ class BoostedLearner:
         over all windows at once, before trees may also look at values normalised by the window.
         With 0, all of them may, which is several times as slow to scan.
     keep : float, default=0.975
-        Share of the held-out objects that the cascade must not reject. At 1 it also leaves room
-        for objects unlike them, see :func:`calibrate_cascade`.
+        Share of the held-out objects that the cascade must not reject. At 1 it also leaves all
+        the room that costs no time for objects unlike them, see :func:`calibrate_cascade`.
     mining_keep : float, default=0.995
         The same for rounds that have fewer trees than the last, if it is more: a laxer cascade
         lets more negatives through to be mined.
@@ -238,7 +317,7 @@ class BoostedLearner:
             feature_share=self.feature_share, first_features=samples.n_plain,
             n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed + round_index,
         )  # fmt: skip
-        weights = self._weights(samples, ~held_out, len(features))
+        weights = self._weights(samples, ~held_out)
         estimator.fit(_to_bytes(features, scale), labels, weights)
         trees = estimator.model_
         model = TreeModel(
@@ -246,7 +325,12 @@ class BoostedLearner:
             value_scale=scale,
         )  # fmt: skip
         keep = self.keep if self.is_grown(round_index) else max(self.keep, self.mining_keep)
-        model = calibrate_cascade(model, samples.positives[held_out], keep=keep)
+        model = calibrate_cascade(
+            model,
+            samples.positives[held_out],
+            keep=keep,
+            background=samples.negatives[: samples.n_random],
+        )
         return model, {"n_trees": n_trees}
 
     def mining_threshold(self, model: TreeModel) -> float:
@@ -260,15 +344,15 @@ class BoostedLearner:
     def _n_trees(self, round_index: int) -> int:
         return min(self.n_trees, self.n_trees_first << 2 * min(round_index, 20))
 
-    def _weights(
-        self, samples: Samples, fitted: NDArray[np.bool_], n_samples: int
-    ) -> NDArray[np.float64]:
-        """Return the weights of the samples, the positives in front."""
-        weights = np.ones(n_samples)
+    def _weights(self, samples: Samples, fitted: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+        """Return the weights of the samples that are fitted on, the positives in front."""
+        weights = samples.weights(fitted)
         if self.hard_positives and samples.positive_scores is not None:
             # Scores are half the log odds: this is the probability of the other class.
             missed = (1.0 - np.tanh(samples.positive_scores[fitted])) / 2.0
-            weights[: len(missed)] += self.hard_positives * missed
+            if weights is None:
+                weights = np.ones(len(missed) + len(samples.negatives))
+            weights[: len(missed)] *= 1.0 + self.hard_positives * missed
         return weights
 
     def _held_out(self, objects: NDArray[np.intp], seed: int) -> NDArray[np.bool_]:

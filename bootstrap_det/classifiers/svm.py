@@ -26,6 +26,7 @@ def fit_linear_svm(
     *,
     C: float | None = None,  # noqa: N803 - the name that scikit-learn gave it
     seed: int = 0,
+    weights: NDArray[np.float64] | None = None,
 ) -> LinearSVC:
     """Return a fitted ``LinearSVC``; its ``C`` attribute is the one used.
 
@@ -39,6 +40,8 @@ def fit_linear_svm(
         Inverse strength of regularisation; by default :func:`choose_c`.
     seed : int, default=0
         For the folds of the cross-validation.
+    weights : ndarray of shape (n_samples,) or None, default=None
+        Of the samples' losses; by default 1.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def fit_linear_svm(
     _check_samples(features, labels)
     if C is None:
         C = choose_c(features, labels, seed=seed)  # noqa: N806
-    return _fit(features, labels, check_float(C, "C", "fit_linear_svm", low=1e-8, high=1e8))
+    C = check_float(C, "C", "fit_linear_svm", low=1e-8, high=1e8)  # noqa: N806
+    return _fit(features, labels, C, weights)
 
 
 def choose_c(features: NDArray[np.float32], labels: NDArray[np.bool_], *, seed: int = 0) -> float:
@@ -85,13 +89,18 @@ def _fold_score(
     return float(f1_score(labels[test], scores >= 0.0, zero_division=0.0))
 
 
-def _fit(features: NDArray[Any], labels: NDArray[Any], c: float) -> LinearSVC:
+def _fit(
+    features: NDArray[Any],
+    labels: NDArray[Any],
+    c: float,
+    weights: NDArray[np.float64] | None = None,
+) -> LinearSVC:
     estimator = LinearSVC(C=c, dual=False, tol=1e-3)
     with warnings.catch_warnings():
         # The primal solver stops at max_iter with a usable model; a detector's next round
         # refits it anyway.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return estimator.fit(features, labels)
+        return estimator.fit(features, labels, sample_weight=weights)
 
 
 def _stratified_sample(

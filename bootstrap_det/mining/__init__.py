@@ -2,5 +2,16 @@
 
 from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState, bootstrap
 from bootstrap_det.mining.records import Callback, RoundRecord
+from bootstrap_det.mining.strategy import Combined, Round, Strategy
 
-__all__ = ["BootstrapParams", "Callback", "Recipe", "RoundRecord", "TrainingState", "bootstrap"]
+__all__ = [
+    "BootstrapParams",
+    "Callback",
+    "Combined",
+    "Recipe",
+    "Round",
+    "RoundRecord",
+    "Strategy",
+    "TrainingState",
+    "bootstrap",
+]

@@ -23,9 +23,11 @@ from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.mining.cache import NegativeCache
-from bootstrap_det.mining.pool import mine_pictures
+from bootstrap_det.mining.pool import Pass
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
+from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.samples import ObjectRows
 from bootstrap_det.windows import Window
 
 Evaluate = Callable[[Detector], dict[str, Any]]
@@ -137,15 +139,25 @@ class Recipe:
 
     def samples(
         self,
-        positives: NDArray[Any],
-        objects: NDArray[np.intp],
+        positives: ObjectRows,
         cache: NegativeCache,
         positive_scores: NDArray[np.float64] | None = None,
+        n_random: int = 0,
     ) -> Samples:
-        """Return what a round is fitted on."""
+        """Return all that is there to fit a round on; scores are those of the round before."""
         n_plain = self.n_features // self.channels.n_window_channels * self.channels.n_channels
-        shape = self.template_shape
-        return Samples(positives, objects, cache.features, shape, n_plain, positive_scores)
+        return Samples(
+            positives.features,
+            positives.objects,
+            cache.features,
+            self.template_shape,
+            n_plain,
+            positive_scores=positive_scores,
+            negative_scores=None if positive_scores is None else cache.scores,
+            ious=positives.ious,
+            turned=positives.turned,
+            n_random=n_random,
+        )
 
     def cache(self, max_bytes: int) -> NegativeCache:
         """Return an empty cache for the features of its windows."""
@@ -185,11 +197,11 @@ class TrainingState:
 
 
 def bootstrap(
-    positives: NDArray[Any],
+    positives: NDArray[Any] | ObjectRows,
     negatives: Dataset,
     recipe: Recipe,
     *,
-    objects: NDArray[np.intp] | None = None,
+    strategy: Strategy | None = None,
     params: BootstrapParams | None = None,
     whole: Callable[[Sequence[Template]], Detector] | None = None,
     evaluate: Evaluate | None = None,
@@ -200,16 +212,17 @@ def bootstrap(
 
     Parameters
     ----------
-    positives : ndarray of shape (n, n_features)
-        Feature vectors of objects; they take part in every round.
+    positives : ObjectRows, or ndarray of shape (n, n_features)
+        Feature vectors of objects; they take part in every round. Copies of one object are held
+        out together; of an array, each row shows an object of its own.
     negatives : Dataset
         Pictures to mine. Where they are annotated, windows away from every object and outside
         every ignored region are mined.
     recipe : Recipe
         Window, channels, pyramid and label of the detector.
-    objects : ndarray of shape (n,), int, or None, default=None
-        Which object each of the positives shows, so that copies of one object are held out
-        together; by default each shows one of its own.
+    strategy : Strategy or None, default=None
+        A remedy for imbalance, see :mod:`bootstrap_det.imbalance`; by default none but
+        bootstrapping itself. Its ``learner`` is asked for by whoever makes the recipe.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits and the seed.
     whole : callable or None, default=None
@@ -235,31 +248,38 @@ def bootstrap(
     negatives.require_negatives()
     if state is None:
         state = TrainingState(recipe.cache(params.max_cache_bytes), [])
-    objects = np.arange(len(positives)) if objects is None else objects
-    scores = _scores(state.templates[0].model, positives) if state.detector else None
+    strategy = strategy or Strategy()
+    if not isinstance(positives, ObjectRows):
+        positives = ObjectRows.plain(positives)
+    scores = _scores(state.templates[0].model, positives.features) if state.detector else None
     for index in range(len(state.records), params.n_rounds + 1):
         if state.converged:
             break
         notify(callbacks, "on_round_begin", index)
         clock = Clock()
         with clock.phase("mine"):  # Sung & Poggio: scan; Dalal & Triggs: all false positives
-            pool = mine_pictures(state.detector, negatives, recipe, params, index, callbacks)
+            scan = Pass(state.detector, negatives, recipe, params, index, positives, callbacks)
+            pool = strategy.mine(scan) or (scan.false_positives() if index else scan.random())
             features, state.mined_identities, state.mined_scores = pool.hardest()
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
         with clock.phase("fit"):  # retrain from scratch on everything held
-            samples = recipe.samples(positives, objects, state.cache, scores)
+            n_random = state.records[0].n_mined if state.records else len(state.cache)
+            samples = strategy.samples(
+                recipe.samples(positives, state.cache, scores, n_random),
+                Round(index, params.seed, state.templates[0].model if state.templates else None),
+            )
             model, state.memory = recipe.learner.fit(
                 samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
             )
             state.cache.rescore(_scores(model, state.cache.features))
             state.detector = recipe.detector([recipe.template(model)])
             state.whole = (whole or recipe.detector)(state.templates)
-            scores = _scores(model, positives)
+            scores = _scores(model, positives.features)
         with clock.phase("evaluate"):
             evaluation = evaluate(state.whole) if evaluate else {}
         record = RoundRecord.of(
-            index, recipe, pool, added, state, scores, params,
+            index, recipe, pool, added, state, samples, scores, params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
         )  # fmt: skip
         state.records.append(record)

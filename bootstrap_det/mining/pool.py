@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from bootstrap_det.mining.harvest import (
     harvest_random,
 )
 from bootstrap_det.mining.records import Callback, notify
+from bootstrap_det.samples import ObjectRows
 
 if TYPE_CHECKING:
     from bootstrap_det.mining.loop import BootstrapParams, Recipe
@@ -34,6 +36,7 @@ class Pool:
     def __init__(self, n_features: int, limit: int, dtype: DTypeLike = np.float32) -> None:
         self.limit = limit
         self.threshold = 0.0
+        self.scanned = False  # by a detector
         self.features = np.empty((0, n_features), dtype)
         self.identities = np.empty((0, 5), np.int64)
         self.scores = np.empty(0)
@@ -51,9 +54,9 @@ class Pool:
         return len(self.scores) + self._n_waiting
 
     @property
-    def false_positives_per_image(self) -> float:
-        """Windows with a score of at least 0 per picture scanned."""
-        return self.n_false_positives / max(self.n_images, 1)
+    def false_positives_per_image(self) -> float | None:
+        """Detections with a score of at least 0 per picture; None where nothing was scanned."""
+        return self.n_false_positives / max(self.n_images, 1) if self.scanned else None
 
     def add(self, picture_id: int, harvest: Harvest) -> None:
         """Take in what one picture gave."""
@@ -89,84 +92,122 @@ class Pool:
         self._waiting, self._n_waiting = [], 0
 
 
-def mine_pictures(
-    detector: Detector | None,
-    negatives: Dataset,
-    recipe: Recipe,
-    params: BootstrapParams,
-    round_index: int,
-    callbacks: Sequence[Callback] = (),
-) -> Pool:
-    """Return the negatives of one pass: random ones without a detector, else the hardest.
+@dataclass(frozen=True)
+class Pass:
+    """One pass over the pictures: with which detector, of what, in which round.
 
-    Pictures run on ``params.n_jobs`` threads; results are taken in the order of the pictures.
+    Attributes
+    ----------
+    detector : Detector or None
+        Of the round before; None in round 0.
+    negatives : Dataset
+        Pictures to mine.
+    recipe : Recipe
+        Window, channels, pyramid and label of the detector.
+    params : BootstrapParams
+        Caps, limits, seed, threads.
+    index : int
+        The round.
+    positives : ObjectRows
+        What the round is fitted on beside the negatives.
+    callbacks : sequence of Callback
+        Told of the progress.
     """
-    threshold = _mining_threshold(detector, recipe, params)
-    pool = Pool(recipe.n_features, params.most_negatives(round_index), recipe.channels.dtype)
-    pool.threshold = threshold
-    pictures = _drawn(negatives.pictures, params, round_index)
-    pool.n_images_left_out = len(negatives.pictures) - len(pictures)
-    quota, extra = divmod(params.n_random_negatives, len(pictures))
 
-    def work(index: int, picture: Picture) -> Harvest | Skipped:
-        try:
-            if detector is None:
-                rng = np.random.default_rng([params.seed, round_index, index])
-                return _random(picture, recipe, quota + (index < extra), rng)
-            return _false_positives(picture, detector, threshold, params)
-        except DataError as error:
-            if not params.skip_bad:
-                raise
-            return Skipped(picture.name, str(error))
+    detector: Detector | None
+    negatives: Dataset
+    recipe: Recipe
+    params: BootstrapParams
+    index: int
+    positives: ObjectRows
+    callbacks: Sequence[Callback] = ()
 
-    parallel = Parallel(n_jobs=params.n_jobs, backend="threading", return_as="generator")
-    results = parallel(delayed(work)(index, picture) for index, picture in enumerate(pictures))
-    for index, (picture, result) in enumerate(zip(pictures, results, strict=True)):
-        if isinstance(result, Skipped):
-            pool.skipped.append(result)
-        else:
-            pool.add(picture.image_id, result)
-        notify(callbacks, "on_progress", "mine", index + 1, len(pictures))
-    return pool
+    @property
+    def limit(self) -> int:
+        """Most windows that the round may add."""
+        return self.params.most_negatives(self.index)
 
+    @property
+    def threshold(self) -> float:
+        """The least score to mine: the one given, or the classifier's own."""
+        if self.params.mining_threshold is not None:
+            return self.params.mining_threshold
+        if self.detector is None:
+            return 0.0
+        return self.recipe.learner.mining_threshold(self.detector.templates[0].model)
 
-def _drawn(
-    pictures: Sequence[Picture], params: BootstrapParams, round_index: int
-) -> Sequence[Picture]:
-    """Return the pictures of a round, in their order."""
-    limit = params.n_images_per_round
-    if limit is None or limit >= len(pictures):
-        return pictures
-    rng = np.random.default_rng([params.seed, round_index])
-    chosen = rng.choice(len(pictures), limit, replace=False)
-    return [pictures[index] for index in np.sort(chosen)]
+    def pictures(self) -> Sequence[Picture]:
+        """Return the pictures of the round, in their order."""
+        pictures, limit = self.negatives.pictures, self.params.n_images_per_round
+        if limit is None or limit >= len(pictures):
+            return pictures
+        rng = np.random.default_rng([self.params.seed, self.index])
+        chosen = rng.choice(len(pictures), limit, replace=False)
+        return [pictures[index] for index in np.sort(chosen)]
 
+    def pool(self) -> Pool:
+        """Return an empty pool for the windows of the pass."""
+        return Pool(self.recipe.n_features, self.limit, self.recipe.channels.dtype)
 
-def _random(picture: Picture, recipe: Recipe, limit: int, rng: np.random.Generator) -> Harvest:
-    image = picture.load(recipe.channels.color)
-    forbidden = forbidden_of(picture, recipe.label)
-    return harvest_random(
-        image, recipe.pyramid, recipe.window, recipe.channels, forbidden, limit=limit, rng=rng
-    )
+    def random(self) -> Pool:
+        """Return windows drawn at random, as many from each picture, together the limit."""
+        pictures = self.pictures()
+        quota, extra = divmod(self.limit, len(pictures))
 
+        def work(index: int, picture: Picture) -> Harvest:
+            rng = np.random.default_rng([self.params.seed, self.index, index])
+            return harvest_random(
+                picture.load(self.recipe.channels.color), self.recipe.pyramid, self.recipe.window,
+                self.recipe.channels, forbidden_of(picture, self.recipe.label),
+                limit=quota + (index < extra), rng=rng,
+            )  # fmt: skip
 
-def _mining_threshold(detector: Detector | None, recipe: Recipe, params: BootstrapParams) -> float:
-    """Return the least score to mine: the one given, or the classifier's own."""
-    if params.mining_threshold is not None:
-        return params.mining_threshold
-    return recipe.learner.mining_threshold(detector.templates[0].model) if detector else 0.0
+        return self.harvest(work, pictures)
 
+    def false_positives(self) -> Pool:
+        """Return what the detector takes for objects, the hardest first."""
+        detector, threshold = self.detector, self.threshold
+        assert detector is not None  # from round 1 on
 
-def _false_positives(
-    picture: Picture, detector: Detector, threshold: float, params: BootstrapParams
-) -> Harvest:
-    return harvest_false_positives(
-        detector,
-        picture.load(detector.channels.color),
-        forbidden_of(picture, detector.templates[0].label),
-        threshold=threshold,
-        limit=params.n_negatives_per_image,
-    )
+        def work(index: int, picture: Picture) -> Harvest:
+            return harvest_false_positives(
+                detector, picture.load(detector.channels.color),
+                forbidden_of(picture, self.recipe.label),
+                threshold=threshold, limit=self.params.n_negatives_per_image,
+            )  # fmt: skip
+
+        pool = self.harvest(work, self.pictures())
+        pool.threshold, pool.scanned = threshold, True
+        return pool
+
+    def harvest(self, work: Callable[[int, Picture], Harvest], pictures: Sequence[Picture]) -> Pool:
+        """Return what ``work`` gathers of each picture; on threads, in the pictures' order.
+
+        Raises
+        ------
+        DataError
+            When a picture cannot be read and ``skip_bad`` is off.
+        """
+
+        def guarded(index: int, picture: Picture) -> Harvest | Skipped:
+            try:
+                return work(index, picture)
+            except DataError as error:
+                if not self.params.skip_bad:
+                    raise
+                return Skipped(picture.name, str(error))
+
+        pool = self.pool()
+        pool.n_images_left_out = len(self.negatives.pictures) - len(pictures)
+        parallel = Parallel(n_jobs=self.params.n_jobs, backend="threading", return_as="generator")
+        results = parallel(delayed(guarded)(i, picture) for i, picture in enumerate(pictures))
+        for index, (picture, result) in enumerate(zip(pictures, results, strict=True)):
+            if isinstance(result, Skipped):
+                pool.skipped.append(result)
+            else:
+                pool.add(picture.image_id, result)
+            notify(self.callbacks, "on_progress", "mine", index + 1, len(pictures))
+        return pool
 
 
 def forbidden_of(picture: Picture, label: str) -> Forbidden:

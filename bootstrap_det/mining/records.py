@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
+    from bootstrap_det.classifiers.learners import Samples
     from bootstrap_det.mining.cache import Added
     from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState
     from bootstrap_det.mining.pool import Pool
@@ -61,7 +62,7 @@ class RoundRecord:
     round : int
         0 is the round of random negatives.
     n_positives, n_negatives : int
-        Samples that the model was fitted on.
+        Samples that the model was fitted on, as the strategy chose or made them.
     positives_found : float
         Share of the training positives that score at least 0. When it is low, so is the recall
         at threshold 0.
@@ -108,6 +109,8 @@ class RoundRecord:
         Which of several templates the round trained, 0 for the first.
     label : str
         The label that it stands for.
+    n_held : int
+        Negatives in the cache, of which the strategy may have chosen some.
     """
 
     round: int
@@ -137,6 +140,7 @@ class RoundRecord:
     skipped: tuple[dict[str, str], ...]
     view: int = 0
     label: str = "object"
+    n_held: int = 0
 
     @classmethod
     def of(
@@ -146,6 +150,7 @@ class RoundRecord:
         pool: Pool,
         added: Added,
         state: TrainingState,
+        samples: Samples,
         positive_scores: NDArray[np.float64],
         params: BootstrapParams,
         is_grown: bool,
@@ -170,9 +175,10 @@ class RoundRecord:
             round=index,
             view=recipe.view,
             label=recipe.label,
-            n_positives=len(positive_scores),
+            n_positives=len(samples.positives),
             positives_found=float(np.mean(positive_scores >= 0.0)),
-            n_negatives=len(state.cache),
+            n_negatives=len(samples.negatives),
+            n_held=len(state.cache),
             n_images_scanned=pool.n_images,
             n_windows_scanned=pool.n_windows,
             n_found=len(pool) + pool.n_over_limit,
