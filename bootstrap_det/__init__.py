@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         synth_signs,
         write_annotations,
     )
+    from bootstrap_det.data.download import download_dataset
     from bootstrap_det.data.named import load as load_dataset
     from bootstrap_det.detections import Detections
     from bootstrap_det.detector import Detector
@@ -48,6 +49,7 @@ _HOMES = {
     "read_crops": "data",
     "read_negatives": "data",
     "write_annotations": "data",
+    "download_dataset": "data.download",
     "load_dataset": "data.named:load",
     "Detections": "detections",
     "Detector": "detector",
@@ -78,6 +80,7 @@ __all__ = [
     "LinearLearner",
     "Pyramid",
     "Window",
+    "download_dataset",
     "draw_detections",
     "estimate_exponents",
     "evaluate_detector",

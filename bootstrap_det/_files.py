@@ -14,6 +14,18 @@ from bootstrap_det.exceptions import DataError
 
 
 @contextmanager
+def writing(target: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system refuses while ``target`` is written into one sentence."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{target}: cannot be written ({error.strerror}). Check the folder, its permissions "
+            "and the space on the disk."
+        ) from None
+
+
+@contextmanager
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path`` that takes its place when the block ends well.
 
@@ -27,19 +39,15 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     target = Path(path)
     temporary: Path | None = None
     try:
-        handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
-        temporary = Path(name)
-        with os.fdopen(handle, "wb") as stream:
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.chmod(0o644)  # mkstemp makes files that nobody else can read
-        os.replace(temporary, target)
-    except OSError as error:
-        raise DataError(
-            f"{target}: cannot be written ({error.strerror}). Check the folder, its permissions "
-            "and the space on the disk."
-        ) from None
+        with writing(target):
+            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
+            temporary = Path(name)
+            with os.fdopen(handle, "wb") as stream:
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+            temporary.chmod(0o644)  # mkstemp makes files that nobody else can read
+            os.replace(temporary, target)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

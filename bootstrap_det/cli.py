@@ -17,6 +17,7 @@ from bootstrap_det import __version__
 from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence, parse_size
 from bootstrap_det._cli_common import options as _options
 from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_download import download
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
@@ -313,6 +314,7 @@ def info(model: Path | None, as_json: bool) -> None:
 
 main.add_command(dataset)
 main.add_command(mine)
+dataset.add_command(download)
 dataset.add_command(synth)
 dataset.add_command(ignore)
 

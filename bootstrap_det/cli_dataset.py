@@ -32,7 +32,7 @@ _SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Leave out what cannot
 
 @click.group()
 def dataset() -> None:
-    """Look at data sets, convert, check and split them."""
+    """Look at data sets, download, convert, check and split them."""
 
 
 @dataset.command("list", epilog="Example:\n\n\b\nbootstrap-det dataset list\n")
@@ -49,6 +49,7 @@ def list_named(as_json: bool) -> None:
         return
     for card in cards:
         where = "needs --data-root" if card.needs_data_root else "comes with the packages"
+        where += ", can be downloaded" if card.download else ""
         click.echo(f"{card.name}  ({', '.join(card.use)}; {where})")
         _echo_wrapped(card.title, "    ")
 

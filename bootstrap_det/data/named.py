@@ -16,6 +16,7 @@ from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.data import benchmarks, embedded, gtsdb
 from bootstrap_det.data.coco import read_coco
 from bootstrap_det.data.dataset import Dataset
+from bootstrap_det.data.fetching import Download
 from bootstrap_det.data.folders import read_crops, read_negatives
 from bootstrap_det.data.signs import synth_signs
 from bootstrap_det.exceptions import DataError, ParameterError
@@ -65,6 +66,8 @@ class Card:
         Of files; one that differs is noted, since published figures may not hold for it.
     iou_threshold : float
         Least intersection over union of a hit in its protocol.
+    download : tuple of Download
+        What ``dataset download`` fetches, in this order; none where it is to be had by hand only.
     measured : dict
         What was measured on it, and by which command.
     """
@@ -85,6 +88,7 @@ class Card:
     defaults: dict[str, Any] = field(default_factory=dict)
     sha256: dict[str, str] = field(default_factory=dict)
     iou_threshold: float = 0.5
+    download: tuple[Download, ...] = ()
     measured: dict[str, Any] = field(default_factory=dict)
 
 
@@ -140,6 +144,10 @@ def card(name: str) -> Card:
         key: BoxConvention(**{**entry, "from_detection": tuple(entry["from_detection"])})
         for key, entry in values.get("boxes", {}).items()
     }
+    values["download"] = tuple(
+        Download(**{**entry, "holds": tuple(entry.get("holds", ()))})
+        for entry in values.get("download", ())
+    )
     lists = {key: tuple(values.get(key, ())) for key in ("use", "files", "original")}
     return Card(**{**values, **lists})
 
@@ -280,18 +288,36 @@ def _require_files(about: Card, root: Path | None) -> None:
     if root is None:
         raise DataError(
             f"The data set {about.name!r} needs --data-root, the folder that holds "
-            f"{' and '.join(about.files)}. It comes from: {about.source}. "
-            f"Licence: {about.licence}."
+            f"{layout(about)}. {where_from(about)}"
         )
-    if about.original and all((root / file).exists() for file in about.original):
-        return
-    missing = [file for file in about.files if not (root / file).exists()]
+    missing = missing_files(about, root)
     if missing:
-        instead = f" (or {' and '.join(about.original)})" if about.original else ""
         raise DataError(
-            f"{root}: lacks {missing[0]}{instead}, which the data set {about.name!r} needs. It "
-            f"comes from: {about.source}. Licence: {about.licence}."
+            f"{root}: lacks {missing[0]}; the data set {about.name!r} is expected there as "
+            f"{layout(about)}. {where_from(about, root)}"
         )
+
+
+def missing_files(about: Card, root: Path) -> tuple[str, ...]:
+    """Return what a data root lacks of a data set, in the layout that is looked for first."""
+    if about.original and all((root / file).exists() for file in about.original):
+        return ()
+    return tuple(file for file in about.files if not (root / file).exists())
+
+
+def layout(about: Card) -> str:
+    """Return in words what a data root holds of a data set."""
+    instead = f" (or {' and '.join(about.original)})" if about.original else ""
+    return " and ".join(about.files) + instead
+
+
+def where_from(about: Card, root: Path | None = None) -> str:
+    """Return in words where a data set is to be had, and under which licence."""
+    said = f"It comes from: {about.source}. Licence: {about.licence}."
+    if not about.download:
+        return said
+    verb = f"bootstrap-det dataset download {about.name} --data-root {root or 'FOLDER'}"
+    return f"{said} Fetch it with: {verb}"
 
 
 def _noted(dataset: Dataset, about: Card, root: Path) -> Dataset:
