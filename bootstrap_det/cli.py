@@ -141,8 +141,9 @@ _LOOP = _options(
                  help="Templates, each for a group of like objects; by default 1."),
     click.option("--mirror-pairs", is_flag=True,
                  help="For objects that face left or right: each template and its mirror image."),
-    click.option("--strategy", type=click.Choice(["bootstrap"]), default="bootstrap",
-                 show_default=True),
+    click.option("--strategy", metavar="NAME[:PARAM=VALUE,...]",
+                 help="Remedy for imbalance, several joined by +; by default bootstrap. "
+                 "'bootstrap-det compare --list' lists them."),
     click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",
                  show_default=True),
     click.option("--C", "C", type=float, help="svm: by default cross-validated."),

@@ -30,6 +30,7 @@ from bootstrap_det.data import (
 from bootstrap_det.data.named import Splits
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.imbalance import make_strategy
 from bootstrap_det.mining import BootstrapParams, Recipe
 from bootstrap_det.pyramid import Pyramid, estimate_exponents
 from bootstrap_det.runs import Job, RunFolder
@@ -46,7 +47,8 @@ _LEARNERS: dict[str, type] = {"svm": LinearLearner, "boosted": BoostedLearner}
 def make_job(options: Options) -> Job:
     """Return the run that the options describe, its data read and its parameters checked."""
     options = _resolved(options)
-    learner = make_learner(options)
+    strategy = make_strategy(options["strategy"])
+    learner = strategy.learner(make_learner(options))
     channels = _channels(options, learner)
     params = BootstrapParams(
         n_rounds=options["rounds"],
@@ -74,6 +76,7 @@ def make_job(options: Options) -> Job:
         test=test.test,
         detection_map=detection_map(options, test),
         recipes=recipes,
+        strategy=strategy,
         jitter=jitter,
         params=params,
         n_views=options["views"] or 1,

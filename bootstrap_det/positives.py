@@ -142,7 +142,7 @@ def _joined(parts: Sequence[ObjectRows], sizes: Sequence[int]) -> ObjectRows:
         np.concatenate([part.features for part in parts]),
         np.concatenate([part.objects + n for part, n in zip(parts, starts, strict=True)]),
         np.concatenate([part.ious for part in parts]),
-        np.concatenate([part.turned for part in parts]),
+        np.concatenate([part.kinds for part in parts]),
     )
 
 

@@ -31,7 +31,15 @@ from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation import ScanEvaluation, evaluate_detector
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.hard_negatives import write_hard_negatives
-from bootstrap_det.mining import BootstrapParams, Callback, Recipe, RoundRecord, TrainingState
+from bootstrap_det.imbalance.hard import Bootstrap
+from bootstrap_det.mining import (
+    BootstrapParams,
+    Callback,
+    Recipe,
+    RoundRecord,
+    Strategy,
+    TrainingState,
+)
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
 from bootstrap_det.samples import Jitter
@@ -54,6 +62,7 @@ class Job:
     out: Path
     test: Dataset | None = None
     detection_map: tuple[float, ...] = SAME_BOX
+    strategy: Strategy = field(default_factory=Bootstrap)
     jitter: Jitter = field(default_factory=Jitter)
     params: BootstrapParams = field(default_factory=BootstrapParams)
     n_views: int = 1
@@ -81,7 +90,7 @@ class Job:
             f"{self.name}: {self.train.n_objects:,} objects{labels}, {len(self.negatives):,} "
             f"pictures to mine{test}\n{', '.join(sizes)} window, "
             f"{type(self.recipe.channels).__name__} + {_LEARNERS[self.recipe.learner.name]}, "
-            f"seed {self.params.seed}"
+            f"{self.strategy.spec}, seed {self.params.seed}"
         )
 
     def fingerprint(self) -> dict[str, Any]:
@@ -98,6 +107,7 @@ class Job:
             "classifier": {"name": self.recipe.learner.name, **self.recipe.learner.get_params()},
             "n_views": self.n_views,
             "mirror_pairs": self.mirror_pairs,
+            "strategy": self.strategy.spec,
             "jitter": asdict(self.jitter),
             **params,
         }
@@ -231,6 +241,7 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         jitter=job.jitter,
         n_views=job.n_views,
         mirror_pairs=job.mirror_pairs,
+        strategy=job.strategy,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
@@ -295,6 +306,7 @@ def _summary(
         "command": job.command,
         "dataset": job.name,
         "seed": job.params.seed,
+        "strategy": job.strategy.spec,
         "features": _named(job.recipe.channels),
         "classifier": {
             "name": job.recipe.learner.name,

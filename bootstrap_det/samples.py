@@ -15,6 +15,11 @@ from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
 from bootstrap_det.windows import Window
 
+COPY, TURNED, NEAR = range(3)  # kinds of windows that are made of an object
+
+MAX_NEAR_IOU = 0.5  # of a window that is no longer the object
+MAX_NEAR_SCALE = 1.6
+
 
 @dataclass(frozen=True)
 class Jitter:
@@ -42,8 +47,10 @@ class Jitter:
     pixel_noise : float, default=0.0
         Largest standard deviation of Gaussian noise, in grey levels.
     turns : tuple of float, default=()
-        Rotations in degrees of one more copy each, marked as ``turned``, for a strategy that
-        chooses among them; nothing else uses them.
+        Rotations in degrees of one more copy each, for a strategy that chooses among them.
+    n_near : int, default=0
+        Windows beside every object that agree with it by less than 0.5 (intersection over union),
+        for a strategy that takes them for negatives.
     """
 
     n_copies: int = 1
@@ -56,9 +63,11 @@ class Jitter:
     blur: float = 0.0
     pixel_noise: float = 0.0
     turns: tuple[float, ...] = ()
+    n_near: int = 0
 
     def __post_init__(self) -> None:
         check_int(self.n_copies, "n_copies", "Jitter", low=0, high=1000)
+        check_int(self.n_near, "n_near", "Jitter", low=0, high=1000)
         check_bool(self.mirror, "mirror", "Jitter")
         limits = {
             "shift": 1.0, "scale": 0.9, "rotation": 180.0, "gain": 0.95, "light": 0.99,
@@ -83,14 +92,15 @@ class ObjectRows:
     ious : ndarray of shape (n,), float64
         Intersection over union of the object's box and the one that the window stands for: less
         than 1 for copies that were shifted or scaled.
-    turned : ndarray of shape (n,), bool
-        Copies by :attr:`Jitter.turns`.
+    kinds : ndarray of shape (n,), uint8
+        ``COPY``, or what a strategy asked for: ``TURNED`` (:attr:`Jitter.turns`) or ``NEAR``
+        (:attr:`Jitter.n_near`).
     """
 
     features: NDArray[Any]
     objects: NDArray[np.intp]
     ious: NDArray[np.float64]
-    turned: NDArray[np.bool_]
+    kinds: NDArray[np.uint8]
 
     def __len__(self) -> int:
         return len(self.features)
@@ -100,12 +110,12 @@ class ObjectRows:
         """Return unchanged windows, by default each of an object of its own."""
         n = len(features)
         objects = np.arange(n) if objects is None else objects
-        return cls(features, objects, np.ones(n), np.zeros(n, dtype=bool))
+        return cls(features, objects, np.ones(n), np.full(n, COPY, np.uint8))
 
     def rows(self, chosen: NDArray[Any]) -> ObjectRows:
         """Return some of the rows, by index or mask."""
         return ObjectRows(
-            self.features[chosen], self.objects[chosen], self.ious[chosen], self.turned[chosen]
+            self.features[chosen], self.objects[chosen], self.ious[chosen], self.kinds[chosen]
         )
 
 
@@ -122,7 +132,7 @@ class _Change:
     blur: float = 0.0
     pixel_noise: float = 0.0
     seed: int = 0
-    turned: bool = False
+    kind: int = COPY
 
     @property
     def iou(self) -> float:
@@ -136,7 +146,9 @@ def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
     """Yield the identity, its turned copies, then the drawn changes of one object."""
     yield _Change()
     for turn in jitter.turns:
-        yield _Change(rotation=turn, turned=True)
+        yield _Change(rotation=turn, kind=TURNED)
+    for lowest in np.arange(jitter.n_near) / max(jitter.n_near, 1) * MAX_NEAR_IOU:
+        yield _near(lowest, lowest + MAX_NEAR_IOU / jitter.n_near, rng)
     for _ in range(jitter.n_copies):
         dx, dy, scale, rotation, gain = rng.uniform(-1.0, 1.0, 5)
         blur, noise = rng.uniform(0.0, 1.0, 2)
@@ -152,6 +164,15 @@ def draw_changes(jitter: Jitter, rng: np.random.Generator) -> Iterator[_Change]:
             noise * jitter.pixel_noise,
             noise_seed,
         )
+
+
+def _near(low: float, high: float, rng: np.random.Generator) -> _Change:
+    """Return a shift and a scale that leave an agreement between ``low`` and ``high``."""
+    while True:
+        dx, dy, scale = rng.uniform(-1.0, 1.0, 3)
+        change = _Change(dx, dy, MAX_NEAR_SCALE**scale, kind=NEAR)
+        if low <= change.iou < high:
+            return change
 
 
 def object_features(
@@ -180,8 +201,8 @@ def object_features(
             rows.append(patch_features(patch[:, ::-1], window, channels))
     each = 2 if jitter.mirror else 1
     ious = np.repeat([change.iou for change in changes], each)
-    turned = np.repeat([change.turned for change in changes], each)
-    return ObjectRows(np.concatenate(rows), np.zeros(len(rows), np.intp), ious, turned)
+    kinds = np.repeat([change.kind for change in changes], each).astype(np.uint8)
+    return ObjectRows(np.concatenate(rows), np.zeros(len(rows), np.intp), ious, kinds)
 
 
 def patch_features(patch: NDArray[Any], window: Window, channels: Channels) -> NDArray[Any]:

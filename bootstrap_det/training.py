@@ -19,6 +19,7 @@ from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.imbalance import make_strategy
 from bootstrap_det.mining import (
     BootstrapParams,
     Callback,
@@ -82,6 +83,7 @@ def train(
     channels: Channels | None = None,
     pyramid: Pyramid | None = None,
     learner: Learner | None = None,
+    strategy: str | Strategy | None = None,
     **options: Any,
 ) -> TrainingResult:
     """Train a detector by bootstrapping: one template a label, or several.
@@ -105,6 +107,9 @@ def train(
         Scales; by default 8 per octave from the template's size up.
     learner : Learner or None, default=None
         What fits the templates; by default :class:`BoostedLearner`.
+    strategy : str, Strategy or None, default=None
+        A remedy for imbalance, or its text, see :func:`bootstrap_det.imbalance.make_strategy`; by
+        default bootstrapping alone.
     **options
         Further ones of :func:`train_recipes`: jitter, views, parameters of the loop, callbacks.
 
@@ -120,7 +125,8 @@ def train(
     ParameterError
         When the parameters do not fit each other or the data.
     """
-    learner = learner or BoostedLearner()
+    remedy = make_strategy(strategy)
+    learner = remedy.learner(learner or BoostedLearner())
     channels = channels or default_channels("acf", learner.name)
     recipes = [
         Recipe(
@@ -132,7 +138,7 @@ def train(
         )
         for label in labels_to_train(dataset, labels)
     ]
-    return train_recipes(dataset, negatives or dataset, recipes, **options)
+    return train_recipes(dataset, negatives or dataset, recipes, strategy=remedy, **options)
 
 
 def train_recipes(
@@ -169,8 +175,8 @@ def train_recipes(
         the objects, or their mirror images, that face one way, see
         :func:`bootstrap_det.views.facing`, and scan with its mirror image besides.
     strategy : Strategy or None, default=None
-        A remedy for imbalance, see :func:`bootstrap_det.imbalance.make_strategy`; by default
-        bootstrapping alone.
+        A remedy for imbalance; by default bootstrapping alone. The recipes' learners are those
+        that it asked for.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
     evaluate : callable or None, default=None
@@ -184,7 +190,6 @@ def train_recipes(
     params = params or BootstrapParams()
     strategy = strategy or Strategy()
     negatives.require_negatives()
-    recipes = [replace(recipe, learner=strategy.learner(recipe.learner)) for recipe in recipes]
     jitter = strategy.jitter(jitter or Jitter())
     positives = {
         recipe.label: _positives(dataset, recipe, jitter, mirror_pairs, params, callbacks)

@@ -42,8 +42,8 @@ class Samples:
         Of the samples; by default 1.
     ious : ndarray of shape (n_positives,), float64, or None, default=None
         How well each positive agrees with its object; by default 1.
-    turned : ndarray of shape (n_positives,), bool, or None, default=None
-        Copies that a strategy asked for, to choose among; by default none.
+    kinds : ndarray of shape (n_positives,), uint8, or None, default=None
+        Of the positives, what a strategy asked for, see :class:`bootstrap_det.samples.ObjectRows`.
     n_random : int, default=0
         How many of the negatives, from the first, were drawn at random.
     """
@@ -58,7 +58,7 @@ class Samples:
     positive_weights: NDArray[np.float64] | None = None
     negative_weights: NDArray[np.float64] | None = None
     ious: NDArray[np.float64] | None = None
-    turned: NDArray[np.bool_] | None = None
+    kinds: NDArray[np.uint8] | None = None
     n_random: int = 0
 
     @property
@@ -104,7 +104,7 @@ class Samples:
             positive_weights=of(self.positive_weights, positives),
             negative_weights=of(self.negative_weights, negatives),
             ious=of(self.ious, positives),
-            turned=of(self.turned, positives),
+            kinds=of(self.kinds, positives),
             n_random=_leading(random[negatives]),
         )
 

@@ -27,7 +27,7 @@ from bootstrap_det.mining.pool import Pass
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
 from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.samples import ObjectRows
+from bootstrap_det.samples import COPY, ObjectRows
 from bootstrap_det.windows import Window
 
 Evaluate = Callable[[Detector], dict[str, Any]]
@@ -155,7 +155,7 @@ class Recipe:
             positive_scores=positive_scores,
             negative_scores=None if positive_scores is None else cache.scores,
             ious=positives.ious,
-            turned=positives.turned,
+            kinds=positives.kinds,
             n_random=n_random,
         )
 
@@ -279,7 +279,7 @@ def bootstrap(
         with clock.phase("evaluate"):
             evaluation = evaluate(state.whole) if evaluate else {}
         record = RoundRecord.of(
-            index, recipe, pool, added, state, samples, scores, params,
+            index, recipe, pool, added, state, samples, scores[positives.kinds == COPY], params,
             recipe.learner.is_grown(index), clock.seconds, evaluation,
         )  # fmt: skip
         state.records.append(record)
