@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import time
@@ -111,6 +112,13 @@ class Job:
             "jitter": asdict(self.jitter),
             **params,
         }
+
+    def digest(self) -> str:
+        """Return a text that changes with whatever the final detector depends on."""
+        parts = {**self.fingerprint(), "n_rounds": self.params.n_rounds, "version": __version__}
+        if self.test is not None:
+            parts["test data"] = self.test.digest()
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def windows(self) -> dict[str, Any]:
         """Return the window of each label, JSON-ready."""
