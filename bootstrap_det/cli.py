@@ -218,6 +218,17 @@ def train(**options: Any) -> None:
 @click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
 @_DETECTOR
+@click.option(
+    "--tile",
+    metavar="HEIGHTxWIDTH",
+    callback=parse_size,
+    help="Scan larger pictures in tiles of this size, in the memory of one.",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.IntRange(0),
+    help="Pixels that tiles share; by default a quarter of their shorter side.",
+)
 @click.option("--save-dir", type=PATH, help="Write the pictures with boxes drawn into it.")
 @click.option("--out", type=PATH, help="Write COCO results (JSON).")
 @click.option("--csv", "csv_path", type=PATH, help="Write a table.")
@@ -225,7 +236,7 @@ def train(**options: Any) -> None:
 @_SKIP_BAD
 @JSON
 def detect(**options: Any) -> None:
-    """Find objects in pictures: files, folders or quoted globs."""
+    """Find objects in pictures: files, folders or quoted globs."""  # fmt: skip
     from bootstrap_det import inference, jobs
 
     with one_sentence():
@@ -240,6 +251,8 @@ def detect(**options: Any) -> None:
             save_dir=options["save_dir"],
             n_jobs=options["jobs"],
             skip_bad=options["skip_bad"],
+            tile=options["tile"],
+            tile_overlap=options["tile_overlap"],
         )
         if options["out"]:
             result.write_coco(options["out"])

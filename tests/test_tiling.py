@@ -1,0 +1,245 @@
+"""Tiles: which cover a picture, what annotations become in them, and detection in them."""
+
+import json
+
+import conftest
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bootstrap_det import boxes as box_ops
+from bootstrap_det.channels import HOG
+from bootstrap_det.classifiers import LinearModel
+from bootstrap_det.cli import main
+from bootstrap_det.detector import Detector, Template
+from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.images import write_image
+from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.tiles import owners, tile_boxes
+from bootstrap_det.tiling import default_overlap, detect_tiled
+from bootstrap_det.windows import Window
+
+sides = st.integers(16, 400)
+
+
+@st.composite
+def tilings(draw):
+    """Return the size of a picture, of its tiles, and their overlap."""
+    tile = draw(st.integers(16, 120)), draw(st.integers(16, 120))
+    return (draw(sides), draw(sides)), tile, draw(st.integers(0, min(tile) - 1))
+
+
+def test_tiles_of_a_picture_by_hand():
+    got = tile_boxes((100, 250), (100, 100), 20)
+    # Steps of 80: 0, 80, and the last moved back to end at 250.
+    assert got.tolist() == [[0, 0, 100, 100], [80, 0, 180, 100], [150, 0, 250, 100]]
+    assert tile_boxes((30, 40), (64, 64), 10).tolist() == [[0, 0, 40, 30]]
+    assert len(tile_boxes((200, 200), (100, 100), 0)) == 4
+
+
+def test_owners_by_hand():
+    tiles = tile_boxes((100, 250), (100, 100), 20)  # shared: 80 to 100 and 150 to 180
+    centres = [-5, 89, 91, 164, 166, 999]
+    boxes = [[x - 1, 40, x + 1, 42] for x in centres]
+    assert owners(tiles, boxes).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+@given(tilings())
+def test_tiles_cover_every_pixel_and_are_all_of_one_size(tiling):
+    size, tile, overlap = tiling
+    covered = np.zeros(size, dtype=bool)
+    for x1, y1, x2, y2 in tile_boxes(size, tile, overlap):
+        assert (y2 - y1, x2 - x1) == (min(tile[0], size[0]), min(tile[1], size[1]))
+        covered[y1:y2, x1:x2] = True
+    assert covered.all()
+
+
+@given(tilings(), st.randoms(use_true_random=False))
+def test_what_is_no_larger_than_the_overlap_is_whole_in_its_owner(tiling, random):
+    size, tile, overlap = tiling
+    tiles = tile_boxes(size, tile, overlap)
+    for _ in range(20):
+        height, width = (min(random.uniform(0.1, max(overlap, 0.2)), side) for side in size)
+        y, x = random.uniform(0, size[0] - height), random.uniform(0, size[1] - width)
+        inside = (tiles[:, 0] <= x) & (tiles[:, 1] <= y)
+        inside &= (x + width <= tiles[:, 2]) & (y + height <= tiles[:, 3])
+        if max(height, width) <= overlap:
+            assert inside[owners(tiles, [[x, y, x + width, y + height]])[0]]
+
+
+@pytest.mark.parametrize("overlap", [64, 80])
+def test_an_overlap_as_large_as_the_tile_is_refused(overlap):
+    with pytest.raises(ParameterError, match=rf"below the tile's sides, 64x90 px. Got {overlap}"):
+        tile_boxes((500, 500), (64, 90), overlap)
+
+
+# Detection
+
+
+def crosses(rng, size, n=8, largest=110):
+    """Return a picture of crosses of many sizes."""
+    image = conftest.noise(rng, size)
+    for _ in range(n):
+        side = int(rng.integers(24, largest))
+        x, y = int(rng.integers(0, size[1] - side)), int(rng.integers(0, size[0] - side))
+        conftest.draw_cross(image, x, y, side)
+    return image
+
+
+def one_scale(rng, sizes=((24, 24),), labels=("a", "b"), **options):
+    """Return a detector of random templates at the pixels of the picture alone."""
+    channels = HOG(cell_size=4)
+    templates = [
+        Template(
+            Window(size),
+            LinearModel(rng.normal(0, 0.2, (channels.n_channels, *channels.grid_shape(size))), 0.0),
+            label,
+        )
+        for size, label in zip(sizes, labels, strict=False)
+    ]
+    limits = {"min_object_size": sizes[0][0], "max_object_size": sizes[0][0]}
+    return Detector(templates, channels, pyramid=Pyramid(**limits), **options)
+
+
+@pytest.mark.parametrize("suppression", ["nms", "vote"])
+@pytest.mark.parametrize("labels", [("a", "a"), ("a", "b")])
+def test_at_one_scale_and_on_one_grid_tiles_change_nothing(rng, suppression, labels):
+    """Tiles begin on the picture's grid of cells here, so every window is the same."""
+    detector = one_scale(rng, ((24, 24), (24, 32)), labels, suppression=suppression)
+    image = conftest.noise(rng, (152, 216))
+    whole = detector.detect(image)
+    got = detect_tiled(detector, image, tile=(88, 104), overlap=56)
+    assert len(whole) > 5
+    np.testing.assert_allclose(got.boxes, whole.boxes, atol=1e-9)
+    np.testing.assert_allclose(got.scores, whole.scores, atol=1e-5)
+    assert got.labels.tolist() == whole.labels.tolist()
+
+
+def test_objects_of_all_sizes_are_found_as_in_the_whole(any_toy, rng):
+    """Confident detections agree; the rest differs by less than a cell and its score."""
+    detector, n_compared = any_toy.detector, 0
+    for _ in range(3):
+        image = crosses(rng, (260, 330))
+        whole, tiled = detector.detect(image), detect_tiled(detector, image, tile=(120, 140))
+        for one, other in ((whole, tiled), (tiled, whole)):
+            sure = one[one.scores >= np.percentile(one.scores, 60)]
+            best = box_ops.overlap(sure.boxes, other.boxes)
+            assert (best.max(axis=1) > 0.3).all()  # more, and suppression would see one object
+            assert np.median(best.max(axis=1)) > 0.85
+            n_compared += len(sure)
+    assert n_compared > 60
+
+
+def test_large_objects_are_found_although_every_tile_cuts_them(toy, rng):
+    image = conftest.noise(rng, (240, 240))
+    conftest.draw_cross(image, 50, 45, 150)
+    found = detect_tiled(toy.detector, image, tile=(96, 96), overlap=48)
+    best = box_ops.overlap([[50, 45, 200, 195]], found.boxes)[0]
+    assert best.max() > 0.5
+    whole = toy.detector.detect(image)
+    large = whole.boxes[:, 3] - whole.boxes[:, 1] > 120  # coarse levels of the whole, both times
+    assert large.any()
+    np.testing.assert_allclose(
+        found.boxes[found.boxes[:, 3] - found.boxes[:, 1] > 120], whole.boxes[large]
+    )
+
+
+def test_templates_of_two_sizes_and_limits_are_each_scanned_once(rng):
+    """Whatever of (level, template) is above the tiles' limit comes from the whole, once."""
+    detector = one_scale(rng, ((24, 24), (36, 36)))
+    wide = Pyramid(scales_per_octave=3, min_object_size=20, max_object_size=100)
+    detector = detector.replace(**wide.get_params(), threshold=-100.0, nms_threshold=1.0)
+    image = conftest.noise(rng, (190, 200))
+    whole = detector.scan(image, threshold=-np.inf)
+    from bootstrap_det import tiling
+
+    limit = tiling._largest_height(detector, 60)
+    assert 20 < limit < 60
+    coarse = tiling._scan_coarse(detector, image, limit, -np.inf, 1)
+    fine = detector.replace(max_object_size=limit).scan(image, threshold=-np.inf)
+    ids = {tuple(row) for row in [*coarse.windows.tolist(), *fine.windows.tolist()]}
+    assert ids == {tuple(row) for row in whole.windows.tolist()}
+    assert len(coarse.windows) + len(fine.windows) == len(whole.windows)
+
+
+def test_a_picture_no_larger_than_a_tile_is_scanned_whole(any_toy):
+    image = any_toy.dataset.pictures[0].load()
+    whole = any_toy.detector.detect(image, image_id=3)
+    got = detect_tiled(any_toy.detector, image, tile=(80, 96), overlap=60, image_id=3)
+    np.testing.assert_array_equal(got.boxes, whole.boxes)
+    np.testing.assert_array_equal(got.scores, whole.scores)
+    assert got.image_id == 3
+
+
+def test_a_higher_threshold_leaves_the_same_detections(toy, rng):
+    image = crosses(rng, (200, 220))
+    everything = detect_tiled(toy.detector, image, tile=(120, 120))
+    best = detect_tiled(toy.detector, image, tile=(120, 120), threshold=1.0)
+    np.testing.assert_array_equal(best.boxes, everything.boxes[everything.scores >= 1.0])
+
+
+def test_threads_do_not_change_the_result(toy, rng):
+    image = crosses(rng, (200, 220))
+    one, two = (
+        detect_tiled(toy.detector, image, tile=(120, 120), n_threads=n_threads)
+        for n_threads in (1, 2)
+    )
+    np.testing.assert_array_equal(one.boxes, two.boxes)
+
+
+def test_an_overlap_below_the_smallest_window_is_refused(toy):
+    needed = 24 + 2 * toy.detector.channels.cell_size
+    message = rf"must hold the smallest window, {needed} px.* Got 20 instead. Give {needed} or more"
+    with pytest.raises(ParameterError, match=message):
+        detect_tiled(toy.detector, np.zeros((200, 200), np.uint8), tile=(100, 100), overlap=20)
+    with pytest.raises(ParameterError, match="must hold the smallest window, "):
+        enlarged = toy.detector.replace(min_object_size=48)
+        detect_tiled(enlarged, np.zeros((200, 200), np.uint8), tile=(100, 100), overlap=40)
+
+
+def test_the_default_overlap_is_a_quarter_or_what_the_window_needs(toy):
+    assert default_overlap(toy.detector, (400, 600)) == 100
+    needed = 24 + 2 * toy.detector.channels.cell_size
+    assert default_overlap(toy.detector, (64, 64)) == needed
+
+
+# The command line
+
+
+@pytest.fixture
+def files(toy, rng, tmp_path):
+    """A model, and a picture of crosses."""
+    toy.detector.save(tmp_path / "model.bdet")
+    write_image(tmp_path / "large.png", crosses(rng, (220, 260)))
+    return tmp_path
+
+
+def detect(folder, *options, code=0):
+    arguments = ["detect", folder / "large.png", "--model", folder / "model.bdet", *options]
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+def test_detect_in_tiles_is_the_function_on_files(toy, files):
+    from bootstrap_det import read_image
+
+    found = json.loads(detect(files, "--tile", "128x128", "--json").stdout)["results"]
+    image = read_image(files / "large.png", color="grey")
+    ref = detect_tiled(toy.detector, image, tile=(128, 128), overlap=32)
+    assert [entry["score"] for entry in found] == pytest.approx(ref.scores.tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tile-overlap", "40"], "no effect without tiles. Give their size with --tile"),
+        (["--tile", "100x100", "--tile-overlap", "3"], "must hold the smallest window"),
+        (["--tile", "100x100", "--tile-overlap", "100"], "must be below the tile's sides"),
+        (["--tile", "20x20"], "must be below the tile's sides"),
+    ],
+)
+def test_what_detect_refuses_about_tiles(files, options, message):
+    assert message in detect(files, *options, code=2).stderr
