@@ -14,9 +14,21 @@ from typing import Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence, parse_size
+from bootstrap_det._cli_common import DATA_ROOT as _DATA_ROOT
+from bootstrap_det._cli_common import (
+    FORMAT,
+    JOBS,
+    JSON,
+    PADDING,
+    PATH,
+    WINDOW,
+    one_sentence,
+    parse_size,
+)
+from bootstrap_det._cli_common import OBJECT_SIZES as _OBJECT_SIZES
 from bootstrap_det._cli_common import options as _options
 from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_mend import balance, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
@@ -36,12 +48,6 @@ def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 _SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Go on after unreadable data, list them.")
-_DATA_ROOT = click.option(
-    "--data-root",
-    type=PATH,
-    envvar="BOOTSTRAP_DET_DATA",
-    help="Folder of the named data sets.",
-)
 _TEST_DATA = _options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
     click.option("--test-data", type=PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
@@ -95,11 +101,6 @@ _FEATURES = _options(
     click.option("--noise", type=float, help="ACF: noise floor, in grey levels."),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
-_OBJECT_SIZES = _options(
-    click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
-    click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
-    click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
-)
 _DETECTOR = _options(
     _OBJECT_SIZES,
     click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
@@ -116,16 +117,9 @@ _DETECTOR = _options(
     ),
 )
 _SCALES = _options(
-    click.option(
-        "--window",
-        metavar="HEIGHTxWIDTH",
-        callback=parse_size,
-        help="The template's size in pixels.",
-    ),
-    click.option("--context", type=float,
-                 help="Surroundings in the window, on each side, in heights of the object."),
+    WINDOW,
     _OBJECT_SIZES,
-    click.option("--padding", type=int, help="Border round each level, level pixels."),
+    PADDING,
     click.option("--power-law", is_flag=True,
                  help="Approximate the levels between octaves, as Dollar et al. 2014."),
 )  # fmt: skip
@@ -322,6 +316,8 @@ main.add_command(dataset)
 main.add_command(mine)
 dataset.add_command(synth)
 dataset.add_command(ignore)
+for verb in (merge, balance, tile):
+    dataset.add_command(verb)
 
 
 def run_bootstrap() -> None:

@@ -1,6 +1,7 @@
 """Tiles: which cover a picture, what annotations become in them, and detection in them."""
 
 import json
+from dataclasses import replace
 
 import conftest
 import numpy as np
@@ -10,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap_det import boxes as box_ops
+from bootstrap_det import read_annotations
 from bootstrap_det.channels import HOG
 from bootstrap_det.classifiers import LinearModel
 from bootstrap_det.cli import main
+from bootstrap_det.data import Crops, Dataset, Picture, tile, write_coco
 from bootstrap_det.detector import Detector, Template
-from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.images import write_image
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.tiles import owners, tile_boxes
@@ -242,3 +245,167 @@ def test_detect_in_tiles_is_the_function_on_files(toy, files):
 )
 def test_what_detect_refuses_about_tiles(files, options, message):
     assert message in detect(files, *options, code=2).stderr
+
+
+# Annotations
+
+
+def annotated(boxes, size=(100, 100), name="a/b.png", **flags):
+    n = len(boxes)
+    ignore, crowd = (flags.get(key, [False] * n) for key in ("ignore", "crowd"))
+    pixels = np.random.default_rng(3).integers(0, 255, (*size, 3)).astype(np.uint8)
+    return Picture(5, name, boxes, ["x"] * n, ignore, crowd, pixels=pixels)
+
+
+def test_boxes_in_tiles_by_hand():
+    """Two tiles, 0 to 60 and 40 to 100; the object from 30 to 70 is three quarters in each."""
+    data = Dataset(
+        "set", (annotated([[30, 5, 70, 45], [2, 2, 12, 12], [55, 50, 75, 60]], (60, 100)),)
+    )
+    got = tile(data, (60, 60), overlap=20)
+    left, right = got.dataset.pictures
+    assert (left.name, right.name) == ("a_b_y00000_x00000", "a_b_y00000_x00040")
+    assert left.boxes.tolist() == [[30, 5, 60, 45], [2, 2, 12, 12], [55, 50, 60, 60]]
+    assert left.ignore.tolist() == [False, False, True]  # a quarter is too little
+    assert right.boxes.tolist() == [[0, 5, 30, 45], [15, 50, 35, 60]]
+    assert right.ignore.tolist() == [False, False]
+    counts = got.to_dict()
+    assert counts == {"n_tiles": 2, "n_pictures": 1, "n_objects": 3, "n_whole": 2, "n_cut": 1,
+                      "n_lost": 0, "n_boxes": 4, "n_remains": 1, "n_slivers": 0}  # fmt: skip
+    np.testing.assert_array_equal(right.load("rgb"), data.pictures[0].pixels[:, 40:])
+
+
+def test_a_stricter_share_loses_the_object_and_says_so():
+    data = Dataset("set", (annotated([[30, 5, 70, 45]], (60, 100)),))
+    got = tile(data, (60, 60), overlap=20, min_visible=0.8)
+    assert (got.n_whole, got.n_cut, got.n_lost, got.n_remains) == (0, 0, 1, 2)
+    assert got.dataset.n_objects == 0
+
+
+def test_boxes_can_be_kept_whole():
+    data = Dataset("set", (annotated([[30, 5, 70, 45]], (60, 100)),))
+    left, right = tile(data, (60, 60), overlap=20, keep_whole=True).dataset.pictures
+    assert left.boxes.tolist() == [[30, 5, 70, 45]]
+    assert right.boxes.tolist() == [[-10, 5, 30, 45]]
+
+
+def test_ignored_boxes_and_crowds_are_cut_and_stay_what_they_are():
+    flags = {"ignore": [True, False], "crowd": [False, True]}
+    data = Dataset("set", (annotated([[50, 0, 64, 10], [30, 20, 100, 40]], (60, 100), **flags),))
+    left, right = tile(data, (60, 60), overlap=20).dataset.pictures
+    assert left.boxes.tolist() == [[50, 0, 60, 10], [30, 20, 60, 40]]
+    assert left.ignore.tolist() == [True, False]
+    assert right.crowd.tolist() == [False, True]
+
+
+def test_remains_thinner_than_a_pixel_are_left_out():
+    data = Dataset("set", (annotated([[59.5, 5, 79, 25]], (60, 120)),))
+    got = tile(data, (60, 60))
+    assert [len(p.boxes) for p in got.dataset.pictures] == [0, 1]
+    assert got.n_slivers == 1
+    assert len(tile(data, (60, 60), keep_empty=False).dataset) == 1
+
+
+def test_an_object_past_the_border_counts_by_what_the_picture_shows():
+    data = Dataset("set", (annotated([[-30, 5, 20, 45]], (60, 120)),))
+    got = tile(data, (60, 60))
+    assert got.dataset.pictures[0].boxes.tolist() == [[-30, 5, 20, 45]]
+    assert got.n_whole == 1
+
+
+@given(tilings(), st.data())
+def test_objects_no_larger_than_the_overlap_are_whole_and_map_back(tiling, drawn):
+    size, frame, overlap = tiling
+    numbers = st.floats(0.0, 1.0)
+    boxes = []
+    for _ in range(drawn.draw(st.integers(1, 5))):
+        height, width = (
+            max(drawn.draw(numbers) * min(max(overlap, 2), side), 1.0) for side in size
+        )
+        y, x = drawn.draw(numbers) * (size[0] - height), drawn.draw(numbers) * (size[1] - width)
+        boxes.append([x, y, x + width, y + height])
+    data = Dataset("set", (annotated(boxes, size),))
+    got = tile(data, frame, overlap=overlap)
+    back = [
+        part.boxes[part.targets] + np.tile(part.source.box[:2], 2) for part in got.dataset.pictures
+    ]
+    every = np.concatenate(back)
+    for box in boxes:
+        # Cut or not, what a tile has of an object is a part of it.
+        near = (np.abs(every - box) < 1e-6).all(axis=1)
+        if max(box[2] - box[0], box[3] - box[1]) <= overlap:
+            assert near.any()
+    assert got.n_whole + got.n_cut + got.n_lost == len(boxes)
+    inside = [part.boxes.min(initial=0) >= -1e-9 for part in got.dataset.pictures]
+    assert all(inside)
+
+
+def test_tile_names_are_distinct():
+    twins = [annotated([], (60, 60), name) for name in ("a/b.png", "a_b.jpg")]
+    data = Dataset("set", (twins[0], replace(twins[1], image_id=6)))
+    names = [p.name for p in tile(data, (60, 60)).dataset.pictures]
+    assert names == ["a_b_y00000_x00000", "a_b_y00000_x00000_2"]
+
+
+def test_what_tiling_refuses():
+    data = Dataset("set", (annotated([]),))
+    with pytest.raises(ParameterError, match=r"'overlap' parameter of tile must be below"):
+        tile(data, (64, 64), overlap=64)
+    with pytest.raises(ParameterError, match=r"'min_visible' parameter of tile must be"):
+        tile(data, (64, 64), min_visible=0.0)
+    with pytest.raises(DataError, match="crops of 'set' cannot be cut"):
+        tile(Dataset("set", crops=Crops(np.zeros((1, 8, 8), "u1"))), (64, 64))
+
+
+@pytest.fixture
+def aerial(tmp_path):
+    """A folder with annotations of two pictures, one of them grey."""
+    (tmp_path / "images").mkdir()
+    pictures = []
+    for index, color in enumerate(("rgb", "grey")):
+        made = annotated([[30, 5, 70, 45], [2, 2, 12, 12]], (60, 100), f"{index}.png")
+        path = tmp_path / "images" / made.name
+        write_image(path, made.load(color))
+        pictures.append(replace(made, image_id=index, pixels=None, path=path))
+    write_coco(Dataset("aerial", tuple(pictures)), tmp_path / "aerial.json")
+    return tmp_path
+
+
+def run_tile(folder, *options, code=0):
+    arguments = ["dataset", "tile", folder / "aerial.json", "--tile", "60x60", *options]
+    result = CliRunner().invoke(main, [str(each) for each in arguments])
+    assert result.exit_code == code, result.output
+    return result
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_tiles_are_written_as_a_data_set(aerial, jobs):
+    out = aerial / "out"
+    said = run_tile(aerial, "--overlap", "20", "--out", out, "--jobs", jobs)
+    assert "2 pictures -> 4 tiles" in said.stdout
+    assert "2 objects are in no tile whole. Raise --overlap" in said.stderr
+    data = read_annotations(out / "annotations.json")
+    source = read_annotations(aerial / "aerial.json")
+    tiles = tile(source, (60, 60), overlap=20).dataset
+    for got, ref in zip(data.pictures, tiles.pictures, strict=True):
+        np.testing.assert_array_equal(got.load("rgb"), ref.load("rgb"))
+        np.testing.assert_allclose(got.boxes, ref.boxes)
+    assert "exists already" in run_tile(aerial, "--out", out, code=1).stderr
+    facts = json.loads(run_tile(aerial, "--out", out, "--overwrite", "--json").stdout)
+    assert facts["n_tiles"] == 4
+
+
+def test_tiles_can_be_jpeg(aerial):
+    run_tile(aerial, "--out", aerial / "out", "--format", "jpg")
+    names = sorted(path.name for path in (aerial / "out/images").iterdir())
+    assert names[0] == "0_y00000_x00000.jpg"
+    assert len(read_annotations(aerial / "out/annotations.json")) == 4
+
+
+def test_an_unreadable_picture_stops_or_is_left_out(aerial):
+    (aerial / "images/1.png").write_bytes(b"nothing")
+    assert "1.png" in run_tile(aerial, "--out", aerial / "out", code=1).stderr
+    assert not (aerial / "out/annotations.json").exists()
+    said = run_tile(aerial, "--out", aerial / "out", "--skip-bad")
+    assert "left out: 1.png" in said.stderr
+    assert len(read_annotations(aerial / "out/annotations.json")) == 2
