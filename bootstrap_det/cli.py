@@ -28,6 +28,7 @@ from bootstrap_det._cli_common import (
 from bootstrap_det._cli_common import OBJECT_SIZES as _OBJECT_SIZES
 from bootstrap_det._cli_common import options as _options
 from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_inspect import inspect
 from bootstrap_det.cli_mend import balance, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
@@ -313,6 +314,7 @@ def info(model: Path | None, as_json: bool) -> None:
 
 
 main.add_command(dataset)
+main.add_command(inspect)
 main.add_command(mine)
 dataset.add_command(synth)
 dataset.add_command(ignore)
