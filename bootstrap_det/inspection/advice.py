@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bootstrap_det.data import Dataset
+from bootstrap_det.data.collect import count
 from bootstrap_det.inspection.census import Census, Fit, Scan
 from bootstrap_det.inspection.objects import Classes, Places, Sizes
 from bootstrap_det.inspection.outliers import Outlier
@@ -144,7 +145,7 @@ def _of_fit(fit: Fit, sizes: Sizes, scan: Scan) -> list[Advice]:
         ),
     }
     return [
-        Advice("fit", f"{n_of[cause]} objects are {why}", command())
+        Advice("fit", f"{count(n_of[cause], 'object is', 'objects are')} {why}", command())
         for cause, (why, command) in mends.items()
         if n_of.get(cause, 0) >= enough
     ]
@@ -163,11 +164,13 @@ def _of_outliers(outliers: Sequence[Outlier]) -> list[Advice]:
     n_unlike = len(outliers) - n_wrong
     found = []
     if n_wrong:
-        why = f"{n_wrong} boxes are there twice or run out of the picture"
+        said = count(n_wrong, "box is", "boxes are")
+        why = f"{said} there twice or outside the picture in part"
         command = f"bootstrap-det dataset check {DATA} --fix mended"
         found.append(Advice("outliers", why, command))
     if n_unlike:
-        why = f"{n_unlike} boxes of unusual size or shape, to be looked at in outliers.png"
+        said = count(n_unlike, "box", "boxes")
+        why = f"{said} of unusual size or shape, to be looked at in outliers.png"
         command = f"bootstrap-det inspect {DATA} --out inspected"
         found.append(Advice("outliers", why, command))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import textwrap
 from collections.abc import Callable
 
@@ -13,6 +14,7 @@ from bootstrap_det.inspection.outliers import KINDS
 WIDTH = 79
 MAX_LABELS = 12
 _BAR = 28
+_COMMAND = "     "  # in front of commands
 
 
 def report_lines(
@@ -51,11 +53,11 @@ def _head(inspection: Inspection) -> list[str]:
         f"detector: {several} {shown} (height x width), cells of {scan.channels.cell_size} px, "
         f"{scan.pyramid.scales_per_octave} scales an octave, objects from {scan.smallest:g} px"
     )
-    return [
+    counts = (
         f"{inspection.name}: {inspection.n_pictures:,} pictures, {inspection.n_empty:,} of them "
-        f"without boxes; {inspection.n_objects:,} objects",
-        *_wrapped(said, ""),
-    ]
+        f"without boxes; {inspection.n_objects:,} objects"
+    )
+    return [*_wrapped(counts, ""), *_wrapped(said, "")]
 
 
 def _classes(inspection: Inspection) -> list[str]:
@@ -113,7 +115,7 @@ def _fit(inspection: Inspection) -> list[str]:
             f"0.{5 + i}: {number / census.n_foreground:.0%}"
             for i, number in enumerate(census.overlap_counts)
         )
-        lines.append(f"  foreground windows by IoU, from  {bins}")
+        lines.append(f"  foreground windows by IoU  {bins}")
     return lines
 
 
@@ -152,14 +154,11 @@ def _mends(mends: list[Advice], fill: Callable[[str], str]) -> list[str]:
 
 def _command_lines(command: str) -> list[str]:
     """Return a command on as many lines as it needs, to be copied as it is."""
-    lines = textwrap.wrap(
-        command,
-        WIDTH - 2,
-        initial_indent="     ",
-        subsequent_indent="       ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    lines = [_COMMAND]
+    for word in map(shlex.quote, shlex.split(command)):  # a quoted word is never broken
+        if len(lines[-1]) + len(word) + 3 > WIDTH and lines[-1].strip():
+            lines.append(_COMMAND + "  ")
+        lines[-1] += (" " if lines[-1].strip() else "") + word
     return [line + " \\" for line in lines[:-1]] + lines[-1:]
 
 
