@@ -416,3 +416,10 @@ def test_an_unreadable_picture_stops_or_is_left_out(aerial):
     said = run_tile(aerial, "--out", aerial / "out", "--skip-bad")
     assert "left out: 1.png" in said.stderr
     assert len(read_annotations(aerial / "out/annotations.json")) == 2
+
+
+def test_tiles_are_not_written_among_other_pictures(aerial):
+    (aerial / "out").mkdir()
+    (aerial / "out/images").symlink_to(aerial / "images")
+    assert "is a link to other pictures" in run_tile(aerial, "--out", aerial / "out", code=1).stderr
+    assert len(list((aerial / "images").iterdir())) == 2

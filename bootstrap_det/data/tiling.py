@@ -212,9 +212,14 @@ def write_tiles(
     Raises
     ------
     DataError
-        When a picture cannot be read and ``skip_bad`` is off, or a file cannot be written.
+        When a picture cannot be read and ``skip_bad`` is off, ``folder/images`` is a link to
+        other pictures, or a file cannot be written.
     """
     check_choice(suffix, "suffix", "write_tiles", SUFFIXES)
+    if (folder / IMAGES).is_symlink():
+        raise DataError(
+            f"{folder / IMAGES}: is a link to other pictures. Remove it, or write elsewhere."
+        )
     make_folder(folder / IMAGES)
     jobs = (
         delayed(_write_tiles_of)(tiles, folder / IMAGES, suffix, skip_bad)

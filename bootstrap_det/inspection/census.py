@@ -179,9 +179,10 @@ def fit_of(dataset: Dataset, scan: Scan) -> Fit:
     files: list[str] = []
     indices: list[int] = []
     for picture in dataset.pictures:
+        assert picture.size is not None  # the caller chooses
+        every = scan.plan(picture.size) if picture.targets.any() else []
         for window, where in _objects_by_label(picture, scan.windows):
-            assert picture.size is not None  # the caller chooses
-            plans = scan.levels(scan.plan(picture.size), window)
+            plans = scan.levels(every, window)
             boxes = picture.boxes[where]
             best, _ = nearest_windows(plans, window, scan.channels, boxes)
             overlaps.append(best)
@@ -221,8 +222,9 @@ def _foreground_overlaps(picture: Picture, scan: Scan) -> FloatArray:
     """Return the overlap of every foreground window of a picture with its best object."""
     assert picture.size is not None  # the caller chooses
     parts: list[FloatArray] = [np.zeros(0)]
+    plans = scan.plan(picture.size) if picture.targets.any() else []
     for window, where in _objects_by_label(picture, scan.windows):
-        for plan in scan.levels(scan.plan(picture.size), window):
+        for plan in scan.levels(plans, window):
             parts.append(_on_level(plan, window, scan.channels, picture.boxes[where]))
     return np.concatenate(parts)
 
