@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from bootstrap_det.detector import Detector
     from bootstrap_det.evaluation import evaluate_detector
     from bootstrap_det.images import read_image, write_image
+    from bootstrap_det.inspection import inspect_dataset
     from bootstrap_det.mining import BootstrapParams, Callback
     from bootstrap_det.plots import draw_detections
     from bootstrap_det.pyramid import Pyramid, estimate_exponents
     from bootstrap_det.samples import Jitter
+    from bootstrap_det.tiling import detect_tiled
     from bootstrap_det.training import train
     from bootstrap_det.windows import Window
 
@@ -54,6 +56,8 @@ _HOMES = {
     "Detections": "detections",
     "Detector": "detector",
     "evaluate_detector": "evaluation",
+    "inspect_dataset": "inspection",
+    "detect_tiled": "tiling",
     "read_image": "images",
     "write_image": "images",
     "BootstrapParams": "mining",
@@ -80,10 +84,12 @@ __all__ = [
     "LinearLearner",
     "Pyramid",
     "Window",
+    "detect_tiled",
     "download_dataset",
     "draw_detections",
     "estimate_exponents",
     "evaluate_detector",
+    "inspect_dataset",
     "load_dataset",
     "read_annotations",
     "read_coco",

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from bootstrap_det.exceptions import BootstrapDetError, ParameterError
 
+if TYPE_CHECKING:
+    from bootstrap_det.data import Dataset
+
 # Nothing here may import numba: --help answers at once.
+
+WIDTH = 79
 
 
 @contextmanager
@@ -63,3 +69,61 @@ JOBS = click.option(
     show_default="all cores",
 )  # fmt: skip
 JSON = click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
+SOURCE = options(
+    click.option("--from", "form", type=FORMAT, help="Format, where it cannot be told."),
+    click.option("--images", type=PATH, help="Folder of the pictures."),
+    click.option("--label", help="Label of objects whose format names none, such as OpenCV's."),
+)
+SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Leave out what cannot be used.")
+DATA_ROOT = click.option(
+    "--data-root",
+    type=PATH,
+    envvar="BOOTSTRAP_DET_DATA",
+    help="Folder of the named data sets.",
+)
+WINDOW = options(
+    click.option(
+        "--window",
+        metavar="HEIGHTxWIDTH",
+        callback=parse_size,
+        help="The template's size in pixels.",
+    ),
+    click.option("--context", type=float,
+                 help="Surroundings in the window, on each side, in heights of the object."),
+)  # fmt: skip
+OBJECT_SIZES = options(
+    click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
+    click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
+    click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
+)
+PADDING = click.option(
+    "--padding",
+    type=int,
+    help="Border round each level, level pixels: room for objects cut by the edge.",
+)
+
+
+def read_source(path: Path, source: dict[str, Any], **more: Any) -> tuple[str, Dataset]:
+    """Return the format of annotations, and what is in them, as the options of SOURCE say."""
+    from bootstrap_det.data import read_annotations
+    from bootstrap_det.data.formats import recognise
+
+    form = source["form"] or recognise(path)
+    skip_bad = more.get("skip_bad", source.get("skip_bad", False))
+    data = read_annotations(
+        path, source["images"], format=form, label=source["label"], skip_bad=skip_bad
+    )
+    return form, data
+
+
+def echo_notes(data: Dataset) -> None:
+    """Say what the reader saw, and what it left out."""
+    for note in data.notes:
+        echo_note(note)
+    for each in data.skipped:
+        echo_note(f"left out: {each.file}: {each.reason}")
+
+
+def echo_note(note: str) -> None:
+    """Say something on stderr, in lines of 79 columns."""
+    click.echo(textwrap.fill(f"note: {note}", WIDTH, break_long_words=False), err=True)

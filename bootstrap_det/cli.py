@@ -14,10 +14,23 @@ from typing import Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence, parse_size
+from bootstrap_det._cli_common import DATA_ROOT as _DATA_ROOT
+from bootstrap_det._cli_common import (
+    FORMAT,
+    JOBS,
+    JSON,
+    PADDING,
+    PATH,
+    WINDOW,
+    one_sentence,
+    parse_size,
+)
+from bootstrap_det._cli_common import OBJECT_SIZES as _OBJECT_SIZES
 from bootstrap_det._cli_common import options as _options
 from bootstrap_det.cli_dataset import dataset
 from bootstrap_det.cli_download import download
+from bootstrap_det.cli_inspect import inspect
+from bootstrap_det.cli_mend import balance, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
@@ -37,12 +50,6 @@ def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 _SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Go on after unreadable data, list them.")
-_DATA_ROOT = click.option(
-    "--data-root",
-    type=PATH,
-    envvar="BOOTSTRAP_DET_DATA",
-    help="Folder of the named data sets.",
-)
 _TEST_DATA = _options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
     click.option("--test-data", type=PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
@@ -96,15 +103,9 @@ _FEATURES = _options(
     click.option("--noise", type=float, help="ACF: noise floor, in grey levels."),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
-_OBJECT_SIZES = _options(
-    click.option("--min-object-size", type=float, help="Height of the smallest object, pixels."),
-    click.option("--max-object-size", type=float, help="Height of the largest object, pixels."),
-    click.option("--scales-per-octave", type=int, help="Levels from one size to half of it."),
-    click.option("--padding", type=int,
-                 help="Border round each level, level pixels: room for objects cut by the edge."),
-)  # fmt: skip
 _DETECTOR = _options(
     _OBJECT_SIZES,
+    PADDING,
     click.option("--nms-threshold", type=float, help="Largest overlap of two detections."),
     click.option("--nms-kind", type=click.Choice(["iou", "min"]), help="How overlap is measured."),
     click.option(
@@ -119,15 +120,9 @@ _DETECTOR = _options(
     ),
 )
 _SCALES = _options(
-    click.option(
-        "--window",
-        metavar="HEIGHTxWIDTH",
-        callback=parse_size,
-        help="The template's size in pixels.",
-    ),
-    click.option("--context", type=float,
-                 help="Surroundings in the window, on each side, in heights of the object."),
+    WINDOW,
     _OBJECT_SIZES,
+    PADDING,
     click.option("--power-law", is_flag=True,
                  help="Approximate the levels between octaves, as Dollar et al. 2014."),
 )  # fmt: skip
@@ -221,6 +216,17 @@ def train(**options: Any) -> None:
 @click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
 @_DETECTOR
+@click.option(
+    "--tile",
+    metavar="HEIGHTxWIDTH",
+    callback=parse_size,
+    help="Scan larger pictures in tiles of this size, in the memory of one.",
+)
+@click.option(
+    "--tile-overlap",
+    type=click.IntRange(0),
+    help="Pixels that tiles share; by default a quarter of their shorter side.",
+)
 @click.option("--save-dir", type=PATH, help="Write the pictures with boxes drawn into it.")
 @click.option("--out", type=PATH, help="Write COCO results (JSON).")
 @click.option("--csv", "csv_path", type=PATH, help="Write a table.")
@@ -228,7 +234,7 @@ def train(**options: Any) -> None:
 @_SKIP_BAD
 @JSON
 def detect(**options: Any) -> None:
-    """Find objects in pictures: files, folders or quoted globs."""
+    """Find objects in pictures: files, folders or quoted globs."""  # fmt: skip
     from bootstrap_det import inference, jobs
 
     with one_sentence():
@@ -243,6 +249,8 @@ def detect(**options: Any) -> None:
             save_dir=options["save_dir"],
             n_jobs=options["jobs"],
             skip_bad=options["skip_bad"],
+            tile=options["tile"],
+            tile_overlap=options["tile_overlap"],
         )
         if options["out"]:
             result.write_coco(options["out"])
@@ -314,10 +322,13 @@ def info(model: Path | None, as_json: bool) -> None:
 
 
 main.add_command(dataset)
+main.add_command(inspect)
 main.add_command(mine)
 dataset.add_command(download)
 dataset.add_command(synth)
 dataset.add_command(ignore)
+for verb in (merge, balance, tile):
+    dataset.add_command(verb)
 
 
 def run_bootstrap() -> None:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bootstrap_det._cli_common import FORMAT, JSON, PATH, one_sentence, options, parse_size
+from bootstrap_det._cli_common import FORMAT, JSON, PATH, WIDTH, one_sentence, parse_size
+from bootstrap_det._cli_common import SKIP_BAD as _SKIP_BAD
+from bootstrap_det._cli_common import SOURCE as _SOURCE
+from bootstrap_det._cli_common import echo_note as _echo_note
+from bootstrap_det._cli_common import echo_notes as _echo_notes
+from bootstrap_det._cli_common import read_source as _read
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -20,14 +25,7 @@ if TYPE_CHECKING:
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
 
-_WIDTH = 79
-_SOURCE = options(
-    click.option("--from", "form", type=FORMAT, help="Format, where it cannot be told."),
-    click.option("--images", type=PATH, help="Folder of the pictures."),
-    click.option("--label", help="Label of objects whose format names none, such as OpenCV's."),
-)
 _COPY = click.option("--copy-images", is_flag=True, help="Copy the pictures, too.")
-_SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Leave out what cannot be used.")
 
 
 @click.group()
@@ -185,19 +183,6 @@ def split(path: Path, parts: str, out: Path, as_json: bool, **given: Any) -> Non
         _echo_note(note)
 
 
-def _read(path: Path, source: dict[str, Any], **more: Any) -> tuple[str, Dataset]:
-    """Return the format of annotations, and what is in them."""
-    from bootstrap_det.data import read_annotations
-    from bootstrap_det.data.formats import recognise
-
-    form = source["form"] or recognise(path)
-    skip_bad = more.get("skip_bad", source.get("skip_bad", False))
-    data = read_annotations(
-        path, source["images"], format=form, label=source["label"], skip_bad=skip_bad
-    )
-    return form, data
-
-
 def _check(
     path: Path, given: dict[str, Any]
 ) -> tuple[Dataset, tuple[Finding, ...], tuple[str, ...]]:
@@ -298,20 +283,8 @@ def _echo_findings(findings: Iterable[Finding]) -> None:
         _echo_wrapped(f"-> {each.mend}", "    ")
 
 
-def _echo_notes(data: Dataset) -> None:
-    """Say what the reader saw, and what it left out."""
-    for note in data.notes:
-        _echo_note(note)
-    for each in data.skipped:
-        _echo_note(f"left out: {each.file}: {each.reason}")
-
-
-def _echo_note(note: str) -> None:
-    click.echo(textwrap.fill(f"note: {note}", _WIDTH, break_long_words=False), err=True)
-
-
 def _echo_wrapped(text: str, indent: str) -> None:
     lines = textwrap.wrap(
-        text, _WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+        text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
     )
     click.echo("\n".join(lines))

@@ -62,7 +62,14 @@ def cells(row: Row) -> list[str]:
 
 def as_markdown(rows: Sequence[Row], n_seeds: int, title: str, command: str) -> str:
     """Return the table as Markdown, and how to read it."""
-    lines = [f"# {title}", "", f"    {command}", "", _line(HEADINGS), _line(["---"] * len(HEADINGS))]
+    lines = [
+        f"# {title}",
+        "",
+        f"    {command}",
+        "",
+        _line(HEADINGS),
+        _line(["---"] * len(HEADINGS)),
+    ]
     lines += [_line(cells(row)) for row in rows]
     return "\n".join([*lines, "", _explained(n_seeds), ""])
 

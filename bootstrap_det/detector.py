@@ -175,11 +175,24 @@ class Detector:
         """
         if threshold is not None and (note := self.threshold_note(threshold)):
             warnings.warn(note, UserWarning, stacklevel=2)
+        found = self.scan(image, threshold=self.floor(threshold), n_threads=n_threads)
+        return self.settle(found, threshold=threshold, image_id=image_id)
+
+    def floor(self, threshold: float | None = None) -> float:
+        """Return the least score of windows that bear on detections of a threshold and more."""
         limit = self.threshold if threshold is None else _number(threshold)
         # Every window votes, whatever the threshold, or scores would depend on it.
         voting = self.suppression == "vote" and self.lowest_score > -np.inf
-        least = self.lowest_score if voting else limit
-        found = self.scan(image, threshold=least, n_threads=n_threads)
+        return self.lowest_score if voting else limit
+
+    def settle(
+        self, found: Candidates, *, threshold: float | None = None, image_id: int | None = None
+    ) -> Detections:
+        """Return the detections of at least a threshold that suppression leaves of candidates.
+
+        The candidates are all of one picture that score at least :meth:`floor`.
+        """
+        limit = self.threshold if threshold is None else _number(threshold)
         detections = self.suppress(found, image_id=image_id)
         return detections[detections.scores >= limit]
 

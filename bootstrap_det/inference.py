@@ -7,8 +7,9 @@ import glob
 import io
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from bootstrap_det._files import write_bytes, write_json
 from bootstrap_det.data import Skipped
 from bootstrap_det.detections import Detections
 from bootstrap_det.detector import Detector
-from bootstrap_det.exceptions import DataError
+from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.images import list_images, read_image, write_image
 from bootstrap_det.plots import draw_detections
+from bootstrap_det.tiling import default_overlap, detect_tiled
 
 
 @dataclass(frozen=True)
@@ -133,6 +135,8 @@ def detect_files(
     save_dir: Path | None = None,
     n_jobs: int = 1,
     skip_bad: bool = False,
+    tile: tuple[int, int] | None = None,
+    tile_overlap: int | None = None,
 ) -> FileDetections:
     """Return the detections of picture files, ``n_jobs`` of them at a time.
 
@@ -148,13 +152,22 @@ def detect_files(
         Pictures at a time, on threads.
     skip_bad : bool, default=False
         Go on after a file that cannot be read, and list it.
+    tile : (height, width) or None, default=None
+        Scan pictures that are larger than this in tiles, see
+        :func:`bootstrap_det.tiling.detect_tiled`.
+    tile_overlap : int or None, default=None
+        Pixels that neighbouring tiles share; by default
+        :func:`bootstrap_det.tiling.default_overlap`.
 
     Raises
     ------
     DataError
         When a file cannot be read and ``skip_bad`` is off, or a drawn picture cannot be written.
+    ParameterError
+        When tiles and their overlap do not fit the detector.
     """
     start = time.perf_counter()
+    detect = _tiled(detector, tile, tile_overlap)
     names = _drawn_names(files)
     if save_dir is not None:
         _make_folder(save_dir)
@@ -166,7 +179,7 @@ def detect_files(
             if not skip_bad:
                 raise
             return Skipped(str(file), str(error))
-        found = detector.detect(image, image_id=index + 1)
+        found = detect(image, image_id=index + 1)
         if save_dir is not None:
             write_image(save_dir / names[index], draw_detections(image, found))
         return found
@@ -181,6 +194,21 @@ def detect_files(
         tuple(result for result in results if isinstance(result, Skipped)),
         time.perf_counter() - start,
     )
+
+
+def _tiled(
+    detector: Detector, tile: tuple[int, int] | None, overlap: int | None
+) -> Callable[..., Detections]:
+    """Return what detects in a picture: the detector as a whole, or in tiles."""
+    if tile is None:
+        if overlap is not None:
+            raise ParameterError(
+                f"A tile overlap of {overlap} px has no effect without tiles. Give their size with "
+                "--tile, or leave --tile-overlap out."
+            )
+        return detector.detect
+    shared = default_overlap(detector, tile) if overlap is None else overlap
+    return partial(detect_tiled, detector, tile=tile, overlap=shared)
 
 
 def _drawn_names(files: Sequence[Path]) -> list[str]:

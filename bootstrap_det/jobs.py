@@ -97,6 +97,25 @@ def _resolved(options: Options) -> Options:
     return with_budget(options)
 
 
+def data_to_inspect(options: Options) -> tuple[Dataset, Options]:
+    """Return the annotated pictures that the options name, and the options as `train` has them."""
+    if bool(options["data"]) == bool(options["dataset"]):
+        raise ParameterError("Give the annotations, or a named set with --dataset, one of them.")
+    data = _training_splits(options).train
+    if data is None:
+        raise ParameterError(
+            f"The data set {options['dataset']!r} is for testing only: nothing may be chosen by "
+            "its objects. Give the one that is trained on."
+        )
+    return data, _resolved(options)
+
+
+def scan_of(options: Options) -> tuple[Channels, Pyramid]:
+    """Return features and scales of the detector that the options describe."""
+    channels = _channels(options, BoostedLearner())
+    return channels, _pyramid({"power_law": False, **options}, channels)
+
+
 def make_learner(options: Options) -> Learner:
     """Return the classifier's learner that the options describe."""
     kind = _LEARNERS[options["classifier"]]
@@ -198,7 +217,7 @@ def _first_label(options: Options) -> str | None:
 def _card_defaults(options: Options) -> Options:
     """Return the card's parameters for what the user left open."""
     defaults = named.card(options["dataset"]).defaults
-    return {name: value for name, value in defaults.items() if options[name] is None}
+    return {name: value for name, value in defaults.items() if options.get(name) is None}
 
 
 def test_splits(options: Options) -> Splits:

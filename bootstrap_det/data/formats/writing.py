@@ -171,7 +171,7 @@ def make_plan(dataset: Dataset, path: Path, folder: Path) -> Plan:
 
 
 def copy_pictures(plan: Plan, images: Path) -> Plan:
-    """Return the plan with its pictures copied into a folder; those in memory are written as PNG.
+    """Return the plan with its pictures copied into a folder; others are written as PNG.
 
     Raises
     ------
@@ -185,7 +185,7 @@ def copy_pictures(plan: Plan, images: Path) -> Plan:
         target = images / name
         make_folder(target.parent)
         _copy(picture, target)
-        pictures.append(replace(picture, name=name, path=target, pixels=None))
+        pictures.append(replace(picture, name=name, path=target, pixels=None, source=None))
     return make_plan(replace(plan.dataset, pictures=tuple(pictures)), plan.path, plan.folder)
 
 
@@ -195,9 +195,9 @@ def _copy(picture: Picture, target: Path) -> None:
             return
         raise DataError(f"{target}: exists already. Give an empty folder.")
     if picture.path is None:
-        assert picture.pixels is not None  # by construction
+        pixels = picture.load("rgb") if picture.pixels is None else picture.pixels
         stream = io.BytesIO()
-        Image.fromarray(picture.pixels).save(stream, "PNG")
+        Image.fromarray(pixels).save(stream, "PNG")
         write_bytes(target, stream.getvalue())
         return
     try:
