@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bootstrap_det._kernels import boosting as _kernels
 from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.classifiers.labels import check_weights, encode_labels, seed_of
 from bootstrap_det.classifiers.trees import FIRST_DEPTH, FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 
@@ -127,18 +127,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         checked: tuple[NDArray[Any], NDArray[Any]] = validate_data(self, X, y, dtype=None)
         samples, y = checked
-        check_classification_targets(y)
-        self.classes_, encoded = np.unique(y, return_inverse=True)
-        if len(self.classes_) != 2:
-            raise DataError(
-                "Only binary classification is supported. The type of the target is "
-                f"{type_of_target(y)}: BoostedTrees needs samples of 2 classes. Got "
-                f"{len(self.classes_)} class{'es' * (len(self.classes_) != 1)}; "
-                "check the annotations and the negatives."
-            )
+        self.classes_, encoded = encode_labels(y, type(self).__name__)
         weights = _class_weights(encoded, sample_weight)
         self.offsets_, self.factors_ = _bins(samples)
-        rng = np.random.default_rng(_seed(self.random_state))
+        rng = np.random.default_rng(seed_of(self.random_state))
         columns = np.ascontiguousarray(self._quantise(samples).T)
         if (columns.min(axis=1) == columns.max(axis=1)).all():
             raise DataError(
@@ -217,25 +209,9 @@ def _class_weights(
     encoded: NDArray[np.intp], sample_weight: ArrayLike | None
 ) -> NDArray[np.float64]:
     """Return weights that give each class one half."""
-    weights = np.ones(len(encoded)) if sample_weight is None else np.array(sample_weight, float)
-    if weights.shape != encoded.shape or not np.isfinite(weights).all() or (weights < 0).any():
-        raise DataError(
-            "The sample weights of BoostedTrees must be finite, not negative, and one a sample. "
-            f"Got shape {weights.shape} for {len(encoded)} samples."
-        )
+    weights = check_weights(sample_weight, encoded, "BoostedTrees")
     totals = np.bincount(encoded, weights, minlength=2)
-    if (totals <= 0).any():
-        raise DataError(
-            "BoostedTrees needs samples of 2 classes with sample weights that are not all zero. "
-            f"Got {totals[0]:g} and {totals[1]:g} in all."
-        )
     return np.asarray(0.5 * weights / totals[encoded])
-
-
-def _seed(random_state: Any) -> int | None:
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    return random_state  # type: ignore[no-any-return]
 
 
 def _boost(

@@ -226,8 +226,8 @@ class GHM:
     n_bins : int, default=30
         Bins of the gradient's norm, 1 to 10000.
     momentum : float, default=0.75
-        How much of the counts before stays in a step, 0 to 0.999; it matters only where a state
-        is handed on from step to step.
+        How much of the counts before stays in a step over a batch, 0 to 0.999; it matters only
+        where a state is handed on from step to step.
 
     References
     ----------
