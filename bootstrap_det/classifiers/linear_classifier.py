@@ -140,9 +140,9 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         problem = Problem(samples, wanted, weights / total, 1.0 / (self.C * total))
         start = np.zeros(samples.shape[1] + 1)
         if isinstance(loss, GHM):
-            solution = harmonise(problem, loss, start, self._solve)
+            solution = harmonise(problem, loss, start, self._solve, self.tol)
         else:
-            solution = self._solve(problem, loss, start)
+            solution = self._solve(problem, loss, start, self.tol)
         self._become(solution.vector)
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         self._seen, self._descent, self._counts = total, None, None
@@ -280,13 +280,13 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         checked: tuple[NDArray[Any], NDArray[Any]] = validate_data(self, X, y, reset=reset)
         return _as_floats(checked[0]), checked[1]
 
-    def _solve(self, problem: Problem, loss: Loss, start: Floats) -> Solution:
+    def _solve(self, problem: Problem, loss: Loss, start: Floats, tol: float) -> Solution:
         if self.solver == "lbfgs":
-            return minimise(problem, loss, start, max_iter=self.max_iter, tol=self.tol)
+            return minimise(problem, loss, start, max_iter=self.max_iter, tol=tol)
         rate = first_rate(problem.features, loss, problem.decay)
         rng = np.random.default_rng(seed_of(self.random_state))
         descent = AveragedDescent(start.copy(), start.copy(), rate)
-        return descend(problem, loss, descent, max_iter=self.max_iter, tol=self.tol, rng=rng)
+        return descend(problem, loss, descent, max_iter=self.max_iter, tol=tol, rng=rng)
 
     def _descend(
         self,

@@ -23,6 +23,7 @@ MEMORY = 20  # steps that L-BFGS remembers
 AVERAGING = 3.0  # Shamir & Zhang's eta: early steps fade from the average
 MAX_HARMONISED = 30  # fits with weights from the gradients of the fit before
 STABLE = 0.01  # change of those weights, relative to their mean, that ends them
+ROUGH = 3e-3  # tolerance of the fits before the last one, whose weights are not final
 POWER = 0.75  # how fast steps shrink, Xu's and Bottou's for averaged descent
 
 
@@ -198,16 +199,22 @@ def descend(
 
 
 def harmonise(
-    problem: Problem, loss: GHM, start: Floats, solve: Callable[[Problem, Loss, Floats], Solution]
+    problem: Problem,
+    loss: GHM,
+    start: Floats,
+    solve: Callable[[Problem, Loss, Floats, float], Solution],
+    tol: float,
 ) -> Solution:
     """Return the fit whose gradients are harmonised by weights that it gives rise to itself.
 
     From the plain logistic fit on, weights are computed from a fit's scores and held fixed in the
     next. Taken as they are, they swing: the bins that one fit empties weigh most in the next, with
     or without momentum of the counts. So each fit has the mean of all weights up to it (the method
-    of successive averages), until one more changes the mean by little. Iterations are summed up.
+    of successive averages), until one more changes the mean by little. ``tol`` is reached by the
+    last one only; iterations are summed up.
     """
-    solution = solve(problem, Logistic(), start)
+    rough = max(tol, ROUGH)
+    solution = solve(problem, Logistic(), start, rough)
     n_iter, mean = solution.n_iter, np.ones_like(problem.weights)
     for n_fits in range(1, MAX_HARMONISED + 1):
         scores = linear_scores(problem.features, solution.vector)
@@ -215,8 +222,10 @@ def harmonise(
         change = (factors - mean) / (n_fits + 1)
         mean = mean + change
         harmonised = replace(problem, weights=problem.weights * mean)
-        solution = solve(harmonised, Logistic(), solution.vector)
+        stable = problem.weights @ np.abs(change) <= STABLE * harmonised.weights.sum()
+        last = stable or n_fits == MAX_HARMONISED
+        solution = solve(harmonised, Logistic(), solution.vector, tol if last else rough)
         n_iter += solution.n_iter
-        if problem.weights @ np.abs(change) <= STABLE * harmonised.weights.sum():
-            return replace(solution, n_iter=n_iter)
-    return Solution(solution.vector, n_iter, converged=False)
+        if last:
+            break
+    return Solution(solution.vector, n_iter, bool(stable and solution.converged))
