@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from bootstrap_det.classifiers import BoostedTrees
-from bootstrap_det.classifiers.boosting import LOSSES
+from bootstrap_det.classifiers.boosting import weighting
 from bootstrap_det.exceptions import DataError, ParameterError
 
 QUANTILES = "bins are quantiles of the samples, however heavy, as in HistGradientBoosting"
@@ -287,6 +287,6 @@ def test_trees_of_bytes_clip_what_is_beyond_a_byte(rng):
 
 
 def test_logistic_weights_of_easy_samples_are_small_and_finite():
-    easy = LOSSES["logistic"](np.array([-500.0, -1.0, 0.0, 500.0]))
+    easy = weighting("logistic", 2.0)(np.array([-500.0, -1.0, 0.0, 500.0]), np.ones(4))
     assert easy[0] > 0
     np.testing.assert_allclose(easy[1:], [1 / (1 + np.exp(2.0)), 0.5, 1.0])

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bootstrap_det._kernels import boosting as _kernels
 from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.classifiers.labels import check_weights, encode_labels, seed_of
+from bootstrap_det.classifiers.losses import GHM, Focal
 from bootstrap_det.classifiers.trees import FIRST_DEPTH, FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 
-LOSSES: dict[str, Callable[[NDArray[np.float64]], NDArray[np.float64]]] = {
-    "exponential": np.exp,
-    # Bounded: samples that are told apart with ease would overflow.
-    "logistic": lambda wrong: 1.0 / (1.0 + np.exp(np.minimum(-2.0 * wrong, 700.0))),
-}  # weight of a sample by how far it is on the wrong side
+LOSSES = ("exponential", "logistic", "focal", "ghm")
 TAIL = 0.002  # share of values at either end that share the outermost bins
+
+
+Weighting = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 
 class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
@@ -37,9 +37,12 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Trees.
     depth : int, default=2
         Tests from the root to a leaf, 1 to 5.
-    loss : {"exponential", "logistic"}, default="exponential"
-        How weight grows with the error: without limit, as in AdaBoost, or up to 1, as in
-        logistic regression, so that mislabelled samples do not take over.
+    loss : {"exponential", "logistic", "focal", "ghm"}, default="exponential"
+        How weight grows with the error, as the size of the loss's gradient does: without limit, as
+        in AdaBoost, or up to 1, as in logistic regression, so that mislabelled samples do not take
+        over. ``focal`` leaves easy samples less than that, and ``ghm`` gives every bin of the
+        gradient's norm the same say, so that neither the mass of easy samples nor the outliers
+        have much.
     shrinkage : float, default=0.5
         Factor on every leaf; smaller values need more trees and generalise better.
     feature_share : float, default=0.0625
@@ -53,6 +56,12 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     trim : float, default=0.01
         Share of the weight that may be left out when splits are sought: samples of least weight
         come last (Friedman et al.'s weight trimming). They still count for the leaves.
+    gamma : float, default=2.0
+        How much less an easy sample counts for ``focal``, 0 to 10; 0 is ``logistic``. The other
+        losses do not know it.
+    positive_share : float, default=0.5
+        Share of the whole weight that the positive class has at the start. Another share than one
+        half moves all scores, by about half the logarithm of its odds.
     n_threads : int, default=1
         Threads over features. They do not change the result.
     random_state : int, RandomState or None, default=0
@@ -73,7 +82,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     R. Schapire and Y. Singer, "Improved Boosting Algorithms Using Confidence-rated Predictions",
     Machine Learning 1999. J. Friedman, T. Hastie and R. Tibshirani, "Additive Logistic
     Regression", Annals of Statistics 2000. M. Collins, R. Schapire and Y. Singer, "Logistic
-    Regression, AdaBoost and Bregman Distances", Machine Learning 2002. P. Dollar et al.,
+    Regression, AdaBoost and Bregman Distances", Machine Learning 2002. L. Mason et al., "Boosting
+    Algorithms as Gradient Descent", NIPS 1999 (weights from any loss). P. Dollar et al.,
     "Quickly Boosting Decision Trees", ICML 2013, and "Fast Feature Pyramids for Object Detection",
     PAMI 2014.
     """
@@ -89,6 +99,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         first_features: int | None = None,
         n_first_trees: int = FIRST_TREES,
         trim: float = 0.01,
+        gamma: float = 2.0,
+        positive_share: float = 0.5,
         n_threads: int = 1,
         random_state: Any = 0,
     ) -> None:
@@ -100,6 +112,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.first_features = first_features
         self.n_first_trees = n_first_trees
         self.trim = trim
+        self.gamma = gamma
+        self.positive_share = positive_share
         self.n_threads = n_threads
         self.random_state = random_state
 
@@ -113,7 +127,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         y : array-like of shape (n_samples,)
             Two classes.
         sample_weight : array-like of shape (n_samples,) or None, default=None
-            Not negative. Each class weighs one half in all, however many samples it has.
+            Not negative. Each class has its share in all, see ``positive_share``, however many
+            samples it has.
 
         Raises
         ------
@@ -127,18 +142,10 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._check_parameters()
         checked: tuple[NDArray[Any], NDArray[Any]] = validate_data(self, X, y, dtype=None)
         samples, y = checked
-        check_classification_targets(y)
-        self.classes_, encoded = np.unique(y, return_inverse=True)
-        if len(self.classes_) != 2:
-            raise DataError(
-                "Only binary classification is supported. The type of the target is "
-                f"{type_of_target(y)}: BoostedTrees needs samples of 2 classes. Got "
-                f"{len(self.classes_)} class{'es' * (len(self.classes_) != 1)}; "
-                "check the annotations and the negatives."
-            )
-        weights = _class_weights(encoded, sample_weight)
+        self.classes_, encoded = encode_labels(y, type(self).__name__)
+        weights = _class_weights(encoded, sample_weight, self.positive_share)
         self.offsets_, self.factors_ = _bins(samples)
-        rng = np.random.default_rng(_seed(self.random_state))
+        rng = np.random.default_rng(seed_of(self.random_state))
         columns = np.ascontiguousarray(self._quantise(samples).T)
         if (columns.min(axis=1) == columns.max(axis=1)).all():
             raise DataError(
@@ -189,6 +196,8 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             check_int(self.first_features, "first_features", name, low=1)
         check_int(self.n_first_trees, "n_first_trees", name, low=0)
         check_float(self.trim, "trim", name, low=0.0, high=0.5)
+        check_float(self.gamma, "gamma", name, low=0.0, high=10.0)
+        check_float(self.positive_share, "positive_share", name, low=1e-6, high=1.0 - 1e-6)
         check_int(self.n_threads, "n_threads", name, low=1, high=1024)
 
     def _quantise(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
@@ -214,28 +223,39 @@ def _bins(
 
 
 def _class_weights(
-    encoded: NDArray[np.intp], sample_weight: ArrayLike | None
+    encoded: NDArray[np.intp], sample_weight: ArrayLike | None, positive_share: float
 ) -> NDArray[np.float64]:
-    """Return weights that give each class one half."""
-    weights = np.ones(len(encoded)) if sample_weight is None else np.array(sample_weight, float)
-    if weights.shape != encoded.shape or not np.isfinite(weights).all() or (weights < 0).any():
-        raise DataError(
-            "The sample weights of BoostedTrees must be finite, not negative, and one a sample. "
-            f"Got shape {weights.shape} for {len(encoded)} samples."
-        )
+    """Return weights that give each class its share."""
+    weights = check_weights(sample_weight, encoded, "BoostedTrees")
     totals = np.bincount(encoded, weights, minlength=2)
-    if (totals <= 0).any():
-        raise DataError(
-            "BoostedTrees needs samples of 2 classes with sample weights that are not all zero. "
-            f"Got {totals[0]:g} and {totals[1]:g} in all."
-        )
-    return np.asarray(0.5 * weights / totals[encoded])
+    shares = np.array([1.0 - positive_share, positive_share])
+    return np.asarray(shares[encoded] * weights / totals[encoded])
 
 
-def _seed(random_state: Any) -> int | None:
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    return random_state  # type: ignore[no-any-return]
+def weighting(loss: str, gamma: float) -> Weighting:
+    """Return the function that gives the factor of each sample's weight.
+
+    It is the size of the loss's gradient, up to a constant, from how far a sample is on the wrong
+    side and what it weighs at the start. Scores s are half the log odds, so p = sigmoid(2 s).
+    """
+    if loss == "exponential":
+        return lambda wrong, _: np.exp(wrong)
+    if loss == "logistic":
+        # Bounded: samples that are told apart with ease would overflow.
+        return lambda wrong, _: 1.0 / (1.0 + np.exp(np.minimum(-2.0 * wrong, 700.0)))
+    if loss == "focal":
+        # Bounded, or all weights would be 0 where all samples are told apart with ease. The
+        # classes' weights are ``positive_share``'s task.
+        focal, most = Focal(gamma, alpha=0.5), 600.0 / (1.0 + gamma)
+        return lambda wrong, _: -focal.gradient(np.minimum(-2.0 * wrong, most), np.ones_like(wrong))
+    return _harmonised
+
+
+def _harmonised(wrong: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sizes of the gradients of GHM-C; samples are counted by their weights."""
+    scores, targets = np.minimum(-2.0 * wrong, 600.0), np.ones_like(wrong)
+    ghm = GHM()
+    return -ghm.gradient(scores, targets, ghm.weights(scores, targets, sample_weight=weights)[0])
 
 
 def _boost(
@@ -248,11 +268,12 @@ def _boost(
     """Return the trees for features (n_features, n_samples)."""
     trees: list[tuple[Any, Any, Any]] = []
     sign = np.where(positive == 1, -1.0, 1.0)
+    factors = weighting(parameters.loss, parameters.gamma)
     running = np.zeros(len(weights))
     smoothing = 1.0 / len(weights)
     with ThreadPoolExecutor(parameters.n_threads) as pool:
         for tree in range(parameters.n_trees):
-            current = weights * LOSSES[parameters.loss](sign * running)
+            current = weights * factors(sign * running, weights)
             current /= current.sum()
             n_nodes = 2 ** parameters.depth_of(tree) - 1
             features, thresholds, leaf_of = _grow(

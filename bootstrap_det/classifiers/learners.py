@@ -232,7 +232,7 @@ class BoostedLearner:
         since early rounds only have to find the next negatives.
     depth : int, default=3
         Tests from the root to a leaf, 1 to 5.
-    loss : {"logistic", "exponential"}, default="logistic"
+    loss : {"logistic", "exponential", "focal", "ghm"}, default="logistic"
         How the weight of a sample grows with its error, see :class:`BoostedTrees`.
     shrinkage : float, default=0.5
         Factor on every leaf.
@@ -253,6 +253,10 @@ class BoostedLearner:
         times the probability by which it was missed.
     holdout : float, default=0.1
         Share of the objects that no tree is fitted on; the cascade is calibrated on them.
+    gamma : float, default=2.0
+        How much less an easy sample counts for the loss ``focal``, see :class:`BoostedTrees`.
+    positive_share : float, default=0.5
+        Share of the whole weight that the objects have at the start, see :class:`BoostedTrees`.
     """
 
     n_trees: int = 2048
@@ -266,6 +270,8 @@ class BoostedLearner:
     mining_keep: float = 0.995
     hard_positives: float = 0.0
     holdout: float = 0.1
+    gamma: float = 2.0
+    positive_share: float = 0.5
     name = "boosted"
     margin = np.inf
 
@@ -282,6 +288,8 @@ class BoostedLearner:
         check_float(self.mining_keep, "mining_keep", who, low=0.5, high=1.0)
         check_float(self.hard_positives, "hard_positives", who, low=0.0, high=1000.0)
         check_float(self.holdout, "holdout", who, low=1e-3, high=0.5)
+        check_float(self.gamma, "gamma", who, low=0.0, high=10.0)
+        check_float(self.positive_share, "positive_share", who, low=1e-6, high=1.0 - 1e-6)
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
@@ -316,6 +324,7 @@ class BoostedLearner:
             n_trees=n_trees, depth=self.depth, loss=self.loss, shrinkage=self.shrinkage,
             feature_share=self.feature_share, first_features=samples.n_plain,
             n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed + round_index,
+            gamma=self.gamma, positive_share=self.positive_share,
         )  # fmt: skip
         weights = self._weights(samples, ~held_out)
         estimator.fit(_to_bytes(features, scale), labels, weights)
