@@ -357,7 +357,7 @@ def _round_summary(record: RoundRecord) -> dict[str, Any]:
         "round", "view", "label", "n_positives", "positives_found", "n_negatives", "n_mined",
         "n_images_scanned", "n_windows_scanned",
         "n_images_capped", "n_over_limit", "n_evicted", "n_refused", "complete", "converged",
-        "mined_false_positives_per_image",
+        "mined_false_positives_per_image", "notes",
     )  # fmt: skip
     return {
         **{name: getattr(record, name) for name in same},

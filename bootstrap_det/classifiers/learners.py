@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,9 +12,9 @@ from bootstrap_det._validation import check_choice, check_float, check_int
 from bootstrap_det.classifiers.boosting import LOSSES, BoostedTrees
 from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers.scaling import about_one, require_finite, to_bytes, value_scale
 from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
 from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
-from bootstrap_det.exceptions import DataError
 
 Model = LinearModel | TreeModel
 
@@ -46,6 +46,8 @@ class Samples:
         Of the positives, what a strategy asked for, see :class:`bootstrap_det.samples.ObjectRows`.
     n_random : int, default=0
         How many of the negatives, from the first, were drawn at random.
+    notes : dict, default={}
+        What strategies did to the samples, JSON-ready, for the round's record.
     """
 
     positives: NDArray[Any]
@@ -60,6 +62,7 @@ class Samples:
     ious: NDArray[np.float64] | None = None
     kinds: NDArray[np.uint8] | None = None
     n_random: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def labels(self) -> NDArray[np.bool_]:
@@ -199,16 +202,24 @@ class LinearLearner:
     ) -> tuple[LinearModel, dict[str, Any]]:
         """Return the model of all samples, and the C that it was fitted with."""
         features, labels = samples.stacked()
-        # Bytes as they are would need another C than features of about 1.
-        scale = 64.0 if features.dtype == np.uint8 else 1.0
-        if scale != 1.0:
-            features = features.astype(np.float32) / np.float32(scale)
-        C = memory.get("C", self.C)  # noqa: N806
-        if self.C is None and round_index <= 1:
-            C = choose_c(features, labels, seed=seed)  # noqa: N806
+        features, scale = about_one(features)
+        C = self.choose_c(features, labels, round_index, memory, seed)  # noqa: N806
         svm = fit_linear_svm(features, labels, C=C, weights=samples.weights())
         svm.coef_ = svm.coef_ / scale
         return LinearModel.from_estimator(svm, samples.shape), {"C": C}
+
+    def choose_c(
+        self,
+        features: NDArray[np.float32],
+        labels: NDArray[np.bool_],
+        round_index: int,
+        memory: dict[str, Any],
+        seed: int,
+    ) -> float:
+        """Return the C of a round: given, chosen now, or what was chosen before."""
+        if self.C is None and round_index <= 1:
+            return choose_c(features, labels, seed=seed)
+        return float(memory.get("C", self.C))
 
     def mining_threshold(self, model: LinearModel) -> float:
         """Return -1: a window above violates the margin."""
@@ -312,35 +323,51 @@ class BoostedLearner:
             When too few objects are held out to calibrate by, a class is missing, or a feature
             is not finite.
         """
-        if not np.isfinite(samples.positives).all() or not np.isfinite(samples.negatives).all():
-            raise DataError(
-                "The features hold NaN or infinite values. Check the pictures for them."
-            )
-        held_out = self._held_out(samples.objects, seed)
-        features, labels = samples.stacked(~held_out)
-        scale = _value_scale(features)
-        n_trees = self._n_trees(round_index)
-        estimator = BoostedTrees(
-            n_trees=n_trees, depth=self.depth, loss=self.loss, shrinkage=self.shrinkage,
-            feature_share=self.feature_share, first_features=samples.n_plain,
-            n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed + round_index,
-            gamma=self.gamma, positive_share=self.positive_share,
-        )  # fmt: skip
-        weights = self._weights(samples, ~held_out)
-        estimator.fit(_to_bytes(features, scale), labels, weights)
+        held_out, features, labels, scale = self.split(samples, seed)
+        n_trees = self.n_trees_of(round_index)
+        estimator = self.estimator(samples.n_plain, n_trees, n_threads, seed + round_index)
+        estimator.fit(features, labels, self.weights(samples, ~held_out))
         trees = estimator.model_
         model = TreeModel(
             trees.features, trees.thresholds, trees.leaves, trees.unit, samples.shape,
             value_scale=scale,
         )  # fmt: skip
+        return self.calibrated(model, samples, held_out, round_index), {"n_trees": n_trees}
+
+    def split(
+        self, samples: Samples, seed: int
+    ) -> tuple[NDArray[np.bool_], NDArray[np.uint8], NDArray[np.bool_], float]:
+        """Return which positives are held out, and bytes, labels and scale of all other samples.
+
+        Raises
+        ------
+        DataError
+            When a feature is not finite.
+        """
+        require_finite(samples.positives, samples.negatives)
+        held_out = self._held_out(samples.objects, seed)
+        features, labels = samples.stacked(~held_out)
+        scale = value_scale(features)
+        return held_out, to_bytes(features, scale), labels, scale
+
+    def estimator(self, n_plain: int, n_trees: int, n_threads: int, seed: int) -> BoostedTrees:
+        """Return the trees to fit, of which the first see the ``n_plain`` first features."""
+        return BoostedTrees(
+            n_trees=n_trees, depth=self.depth, loss=self.loss, shrinkage=self.shrinkage,
+            feature_share=self.feature_share, first_features=n_plain,
+            n_first_trees=self.first_trees, n_threads=n_threads, random_state=seed,
+            gamma=self.gamma, positive_share=self.positive_share,
+        )  # fmt: skip
+
+    def calibrated(
+        self, model: TreeModel, samples: Samples, held_out: NDArray[np.bool_], round_index: int
+    ) -> TreeModel:
+        """Return the model with the cascade that the held-out objects allow."""
         keep = self.keep if self.is_grown(round_index) else max(self.keep, self.mining_keep)
-        model = calibrate_cascade(
-            model,
-            samples.positives[held_out],
-            keep=keep,
-            background=samples.negatives[: samples.n_random],
+        background = samples.negatives[: samples.n_random]
+        return calibrate_cascade(
+            model, samples.positives[held_out], keep=keep, background=background
         )
-        return model, {"n_trees": n_trees}
 
     def mining_threshold(self, model: TreeModel) -> float:
         """Return the least score that the cascade lets pass."""
@@ -348,12 +375,13 @@ class BoostedLearner:
 
     def is_grown(self, round_index: int) -> bool:
         """Return whether the round has all its trees."""
-        return self._n_trees(round_index) == self.n_trees
+        return self.n_trees_of(round_index) == self.n_trees
 
-    def _n_trees(self, round_index: int) -> int:
+    def n_trees_of(self, round_index: int) -> int:
+        """Return the number of trees of a round."""
         return min(self.n_trees, self.n_trees_first << 2 * min(round_index, 20))
 
-    def _weights(self, samples: Samples, fitted: NDArray[np.bool_]) -> NDArray[np.float64] | None:
+    def weights(self, samples: Samples, fitted: NDArray[np.bool_]) -> NDArray[np.float64] | None:
         """Return the weights of the samples that are fitted on, the positives in front."""
         weights = samples.weights(fitted)
         if self.hard_positives and samples.positive_scores is not None:
@@ -370,17 +398,3 @@ class BoostedLearner:
         rng = np.random.default_rng([seed, 7])
         chosen = rng.permutation(names)[: round(self.holdout * len(names))]
         return np.isin(objects, chosen)
-
-
-def _value_scale(features: NDArray[Any]) -> float:
-    """Return the factor that brings features to 0 to 255, but for their largest 0.2 %."""
-    if features.dtype == np.uint8:
-        return 1.0
-    top = float(np.quantile(features[:: max(len(features) // 2000, 1)], 0.998))
-    return 255.0 / top if top > 0 else 1.0
-
-
-def _to_bytes(features: NDArray[Any], scale: float) -> NDArray[np.uint8]:
-    if features.dtype == np.uint8:
-        return features
-    return np.clip(np.floor(features * scale), 0, 255).astype(np.uint8)

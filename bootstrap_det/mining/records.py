@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -111,6 +111,8 @@ class RoundRecord:
         The label that it stands for.
     n_held : int
         Negatives in the cache, of which the strategy may have chosen some.
+    notes : dict
+        What strategies did to the samples, by their text: how many are synthetic, or left out.
     """
 
     round: int
@@ -141,6 +143,7 @@ class RoundRecord:
     view: int = 0
     label: str = "object"
     n_held: int = 0
+    notes: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -200,6 +203,7 @@ class RoundRecord:
             seconds=seconds,
             evaluation=evaluation,
             skipped=tuple(skipped.to_dict() for skipped in pool.skipped),
+            notes=dict(samples.notes),
         )
 
     def to_dict(self) -> dict[str, Any]:
