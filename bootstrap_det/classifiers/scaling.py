@@ -1,0 +1,47 @@
+"""Features in the range that a classifier is fitted on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bootstrap_det.exceptions import DataError
+
+
+def about_one(features: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
+    """Return features of about 1, for a linear model, and what they were divided by.
+
+    Bytes as they are would need another C.
+    """
+    if features.dtype != np.uint8:
+        return features, 1.0
+    return features.astype(np.float32) / np.float32(64.0), 64.0
+
+
+def value_scale(features: NDArray[Any]) -> float:
+    """Return the factor that brings features to 0 to 255, but for their largest 0.2 %."""
+    if features.dtype == np.uint8:
+        return 1.0
+    top = float(np.quantile(features[:: max(len(features) // 2000, 1)], 0.998))
+    return 255.0 / top if top > 0 else 1.0
+
+
+def to_bytes(features: NDArray[Any], scale: float) -> NDArray[np.uint8]:
+    """Return features times ``scale`` as bytes, for trees."""
+    if features.dtype == np.uint8:
+        return features
+    return np.clip(np.floor(features * scale), 0, 255).astype(np.uint8)
+
+
+def require_finite(*features: NDArray[Any]) -> None:
+    """Refuse features that are NaN or infinite.
+
+    Raises
+    ------
+    DataError
+        When there are any.
+    """
+    if not all(np.isfinite(part).all() for part in features):
+        raise DataError("The features hold NaN or infinite values. Check the pictures for them.")
