@@ -3,6 +3,7 @@
 from bootstrap_det.classifiers.boosting import BoostedTrees
 from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.convert import trees_from_estimator
+from bootstrap_det.classifiers.ensembles import EnsembleLearner
 from bootstrap_det.classifiers.gradient_density import ghm_weights
 from bootstrap_det.classifiers.learners import BoostedLearner, Learner, LinearLearner, Model
 from bootstrap_det.classifiers.linear import LinearModel
@@ -15,6 +16,7 @@ __all__ = [
     "LOSSES",
     "BoostedLearner",
     "BoostedTrees",
+    "EnsembleLearner",
     "Learner",
     "LinearClassifier",
     "LinearLearner",

@@ -6,15 +6,18 @@ out, and trees are filled up to complete ones, both sides of a new node being th
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.tree import DecisionTreeClassifier
 
-from bootstrap_det.classifiers.trees import MAX_DEPTH, TreeModel
+from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import ParameterError
 
 _Leaf = float
@@ -70,10 +73,41 @@ def trees_from_estimator(estimator: Any, window_shape: tuple[int, int, int]) -> 
     trees = [_nested(read, root, name) for read, root in ensemble.roots]
     known = ensemble.score_of_zeros
     bias = 0.0 if known is None else known - sum(map(_value_at_zeros, trees))
-    depth = max(1, *map(_depth, trees))
-    filled = [_filled(tree, depth) for tree in trees]
-    features, thresholds, leaves = (np.array(part) for part in zip(*filled, strict=True))
-    return TreeModel.from_floats(features, thresholds, leaves, window_shape, bias=bias)
+    return TreeModel.from_floats(*_arrays(trees), window_shape, bias=bias)
+
+
+def trees_of_classifiers(
+    trees: Sequence[DecisionTreeClassifier],
+    leaf: Callable[[int, NDArray[np.float64]], float],
+    window_shape: tuple[int, int, int],
+    *,
+    value_scale: float = 1.0,
+) -> TreeModel:
+    """Return the sum of the leaves of binary decision trees as a model, without a cascade.
+
+    Parameters
+    ----------
+    trees : sequence of DecisionTreeClassifier
+        Fitted on bytes, at most 5 deep.
+    leaf : callable
+        Returns a leaf's value by the number of the tree and the shares of both classes in it.
+    window_shape : tuple of int
+        Channels, rows and columns of the window, of which the trees know at least the first.
+    value_scale : float, default=1.0
+        Factor from features to the bytes.
+    """
+
+    def value(index: int, shares: NDArray[np.float64]) -> float:
+        return leaf(index, shares / shares.sum())
+
+    nested = [
+        _nested(_reader(each.tree_, partial(value, index)), 0, type(each).__name__)
+        for index, each in enumerate(trees)
+    ]
+    arrays = _arrays(nested)
+    return TreeModel.from_floats(
+        *arrays, window_shape, value_scale=value_scale, n_coarse=FIRST_TREES
+    )
 
 
 @dataclass(frozen=True)
@@ -98,17 +132,23 @@ def _of_gradient_boosting(estimator: Any) -> _Ensemble:
             f"GradientBoostingClassifier with init={type(init).__name__}; leave it out."
         )
 
-    def reader(tree: Any) -> _Read:
-        def read(node: Any) -> _Leaf | tuple[int, float, Any, Any]:
-            left, right = int(tree.children_left[node]), int(tree.children_right[node])
-            if left < 0:
-                return float(estimator.learning_rate * tree.value[node, 0, 0])
-            return int(tree.feature[node]), float(tree.threshold[node]), left, right
-
-        return read
+    def value(values: NDArray[np.float64]) -> float:
+        return float(estimator.learning_rate * values[0])
 
     trees = [column.tree_ for column in estimator.estimators_[:, 0]]
-    return _Ensemble([(reader(tree), 0) for tree in trees], *_of_zeros(estimator))
+    return _Ensemble([(_reader(tree, value), 0) for tree in trees], *_of_zeros(estimator))
+
+
+def _reader(tree: Any, value: Callable[[NDArray[np.float64]], float]) -> _Read:
+    """Return the reader of a tree of scikit-learn whose leaves are worth ``value``."""
+
+    def read(node: Any) -> _Leaf | tuple[int, float, Any, Any]:
+        left, right = int(tree.children_left[node]), int(tree.children_right[node])
+        if left < 0:
+            return value(tree.value[node, 0])
+        return int(tree.feature[node]), float(tree.threshold[node]), left, right
+
+    return read
 
 
 def _of_histograms(estimator: Any) -> _Ensemble:
@@ -200,6 +240,16 @@ def _nested(read: _Read, root: Any, name: str, depth: int = 0) -> _Leaf | _Split
         )
     sides = (_nested(read, side, name, depth + 1) for side in (left, right))
     return (feature, below, *sides)  # type: ignore[return-value]  # two of them
+
+
+def _arrays(
+    trees: Sequence[_Leaf | _Split],
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Return features, thresholds and leaves of the trees, all filled up to one depth."""
+    depth = max(1, *map(_depth, trees))
+    filled = [_filled(tree, depth) for tree in trees]
+    features, thresholds, leaves = (np.array(part) for part in zip(*filled, strict=True))
+    return features, thresholds, leaves
 
 
 def _depth(tree: _Leaf | _Split) -> int:

@@ -217,9 +217,10 @@ class LinearLearner:
         seed: int,
     ) -> float:
         """Return the C of a round: given, chosen now, or what was chosen before."""
-        if self.C is None and round_index <= 1:
-            return choose_c(features, labels, seed=seed)
-        return float(memory.get("C", self.C))
+        if self.C is not None:
+            return self.C
+        is_known = round_index > 1 and "C" in memory
+        return float(memory["C"]) if is_known else choose_c(features, labels, seed=seed)
 
     def mining_threshold(self, model: LinearModel) -> float:
         """Return -1: a window above violates the margin."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from dataclasses import MISSING, Field, fields
+from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.imbalance import classes, generative, hard, soft
+from bootstrap_det.imbalance.ensembles import Ensemble
+from bootstrap_det.imbalance.library import OfLibrary, number_or_text, unknown_parameter
+from bootstrap_det.imbalance.resampling import Resample
 from bootstrap_det.mining.strategy import Combined, Strategy
 
 _STRATEGIES: Mapping[str, type[Strategy]] = {
@@ -32,9 +35,17 @@ _STRATEGIES: Mapping[str, type[Strategy]] = {
 }
 
 
+# Of many names each: those of their ``named``, and classes of imbalanced-learn.
+_OF_LIBRARY: tuple[type[OfLibrary], ...] = (Resample, Ensemble)
+
+
 def available() -> tuple[str, ...]:
-    """Return the names of all strategies."""
-    return tuple(_STRATEGIES)
+    """Return the names of all strategies.
+
+    Classes of imbalanced-learn are strategies under their own names, too, see :func:`samplers` and
+    :func:`balanced_ensembles`.
+    """
+    return (*_STRATEGIES, *(name for kind in _OF_LIBRARY for name in kind.named))
 
 
 def strategy_class(name: str) -> type[Strategy]:
@@ -45,14 +56,24 @@ def strategy_class(name: str) -> type[Strategy]:
     ParameterError
         When there is none of this name.
     """
-    if name not in _STRATEGIES:
-        close = difflib.get_close_matches(name, _STRATEGIES, n=1)
-        hint = f" Did you mean {close[0]!r}?" if close else ""
-        raise ParameterError(
-            f"The strategy must be one of {', '.join(map(repr, _STRATEGIES))}. Got {name!r} "
-            f"instead.{hint}"
-        )
-    return _STRATEGIES[name]
+    kinds: list[type[Strategy]] = [kind for kind in _OF_LIBRARY if kind.knows(name)]
+    kinds += [_STRATEGIES[name]] if name in _STRATEGIES else []
+    if not kinds:
+        raise _unknown(name)
+    return kinds[0]
+
+
+def _unknown(name: str) -> ParameterError:
+    names = [*available()]
+    if name[:1].isupper():
+        names += [known for kind in _OF_LIBRARY for known in kind.all_names()]
+    close = difflib.get_close_matches(name, names, n=1)
+    hint = f" Did you mean {close[0]!r}?" if close else ""
+    return ParameterError(
+        f"The strategy must be one of {', '.join(map(repr, names))}"
+        f"{'' if name[:1].isupper() else ', or a sampler or ensemble of imbalanced-learn'}. "
+        f"Got {name!r} instead.{hint}"
+    )
 
 
 def make_strategy(spec: str | Strategy | None) -> Strategy:
@@ -73,37 +94,58 @@ def make_strategy(spec: str | Strategy | None) -> Strategy:
     if isinstance(spec, Strategy):
         return spec
     parts = [_make(part) for part in (spec or hard.Bootstrap.name).split("+")]
+    _check_parts(parts)
+    return parts[0] if len(parts) == 1 else Combined(parts)
+
+
+def _check_parts(parts: list[Strategy]) -> None:
+    """Refuse strategies that cannot go together, or not in this order."""
     drawing = [part.name for part in parts if type(part).mine is not Strategy.mine]
     if len(drawing) > 1:
         raise ParameterError(
             f"Only one strategy can draw the negatives. Got {' and '.join(map(repr, drawing))}; "
             "leave one of them out."
         )
-    return parts[0] if len(parts) == 1 else Combined(parts)
+    fitting = [part for part in parts if type(part).learner is not Strategy.learner]
+    for part in fitting[:-1]:
+        if isinstance(part, Ensemble):
+            raise ParameterError(
+                f"The members of {part.name!r} are what the strategies before it made of the "
+                f"classifier. Got {fitting[-1].name!r} behind it; swap them or leave one out."
+            )
 
 
 def _make(text: str) -> Strategy:
     name, _, given = text.strip().partition(":")
     kind = strategy_class(name)
-    known = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]  # dataclasses
+    if issubclass(kind, OfLibrary):
+        return kind(name, _values(name, given, kind.defaults(name), number_or_text))
+    known = {field.name: field.default for field in fields(kind)}  # type: ignore[arg-type]
+    return kind(**_values(name, given, known, str))
+
+
+def _values(
+    name: str, given: str, known: Mapping[str, Any], other: Callable[[str], Any]
+) -> dict[str, Any]:
+    """Return parameters by their text, of the type of their default or as ``other`` reads them."""
     values: dict[str, Any] = {}
     for pair in given.split(",") if given else ():
         key, equals, value = (piece.strip() for piece in pair.partition("="))
         if not equals or key not in known:
-            choices = ", ".join(known) or "no parameters"
-            raise ParameterError(f"The strategy {name!r} takes {choices}. Got {pair!r} instead.")
-        values[key] = _parsed(value, known[key], name)
-    return kind(**values)
+            raise unknown_parameter(name, known, pair)
+        kind = type(known[key])
+        read = kind if kind in (int, float) else _flag if kind is bool else other
+        try:
+            values[key] = read(value)
+        except ValueError:
+            wanted = {int: "an int", float: "a number", bool: "true or false"}[kind]
+            raise ParameterError(
+                f"The {key!r} parameter of {name} must be {wanted}. Got {value!r} instead."
+            ) from None
+    return values
 
 
-def _parsed(text: str, field: Field[Any], name: str) -> Any:
-    """Return the value of a parameter as the type of its default."""
-    default = field.default if field.default is not MISSING else ""
-    kind = type(default)
-    try:
-        return kind(text) if kind is not bool else {"true": True, "false": False}[text.lower()]
-    except (ValueError, KeyError):
-        wanted = {int: "an int", float: "a number", bool: "true or false"}.get(kind, "a text")
-        raise ParameterError(
-            f"The {field.name!r} parameter of {name} must be {wanted}. Got {text!r} instead."
-        ) from None
+def _flag(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,16 @@ def near_as_negatives(samples: Samples) -> tuple[Samples, NDArray[np.float64]]:
     return replace(
         moved, negatives=negatives, negative_scores=scores, negative_weights=weights
     ), agreement
+
+
+def with_more_positives(samples: Samples, others: Samples) -> Samples:
+    """Return the samples with the positives of ``others`` behind their own."""
+    names = ("positives", "objects", "positive_scores", "positive_weights", "ious", "kinds")
+    pairs = {name: (getattr(samples, name), getattr(others, name)) for name in names}
+    joined: dict[str, Any] = {
+        name: np.concatenate(pair) for name, pair in pairs.items() if pair[0] is not None
+    }
+    return replace(samples, **joined)
 
 
 def probabilities(samples: Samples) -> NDArray[np.float64] | None:
