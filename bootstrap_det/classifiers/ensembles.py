@@ -27,6 +27,9 @@ from bootstrap_det.exceptions import DataError
 BAGGED = ("BalancedBaggingClassifier", "EasyEnsembleClassifier")
 OF_TREES = ("RUSBoostClassifier", "BalancedRandomForestClassifier")
 N_MEMBERS = 10
+# A tree of RUSBoost sees equal classes drawn regardless of the samples' weights, and boosting ends
+# when one errs on half of the weight. At a rate of 1, that is after about ten trees.
+LEARNING_RATE = 0.1
 
 
 @dataclass(frozen=True)
@@ -54,8 +57,9 @@ class EnsembleLearner:
 
     RUSBoost and forests are of scikit-learn's trees on features as bytes, and only on those that
     a scan has at hand for all windows. A tree of RUSBoost votes with half of its weight, so that
-    scores are half the log odds as of other boosted trees. The score of a forest is the mean
-    probability of an object less that of the rest.
+    scores are half the log odds as of other boosted trees; it ends when a tree errs on half of
+    the weight, often long before it has all its trees, and remembers how many it has. The score of
+    a forest is the mean probability of an object less that of the rest.
 
     References
     ----------
@@ -152,13 +156,13 @@ class EnsembleLearner:
                 member = DecisionTreeClassifier(
                     max_depth=base.depth, max_features=base.feature_share
                 )
-                settings = {"estimator": member}
+                settings = {"estimator": member, "learning_rate": LEARNING_RATE}
             plain = features[:, : samples.n_plain].astype(np.float32)
             weights = samples.weights(~held_out)
             settings = {**settings, **self.params, "n_estimators": n_trees}
             ensemble = self._fitted(plain, labels, seed, weights, **settings)
             model = model_of_classifiers(ensemble, samples.shape, value_scale=scale)
-        told = {"n_trees": model.n_trees}
+        told = {"n_trees": model.n_trees, "n_trees_wanted": n_trees}
         return base.calibrated(model, samples, held_out, round_index), told
 
     def _fitted(

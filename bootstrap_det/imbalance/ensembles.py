@@ -8,7 +8,7 @@ from typing import Any, ClassVar, TypeGuard
 import numpy as np
 
 from bootstrap_det._validation import check_int
-from bootstrap_det.classifiers.ensembles import BAGGED, EnsembleLearner
+from bootstrap_det.classifiers.ensembles import BAGGED, LEARNING_RATE, EnsembleLearner
 from bootstrap_det.classifiers.learners import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.classifiers.trees import MAX_DEPTH
 from bootstrap_det.exceptions import ParameterError
@@ -17,7 +17,7 @@ from bootstrap_det.imbalance.library import (
     OfLibrary,
     balanced_ensembles,
     library_class,
-    one_sentence,
+    one_line,
 )
 
 # All members see all features: boosted trees choose among few of them anyway.
@@ -36,7 +36,8 @@ class Ensemble(OfLibrary):
     params : dict, default={}
         Of the ensemble, but for its random state, which is the round's. ``n_estimators`` of
         ``rusboost`` and ``balanced-forest`` is the number of trees of the last round, by default
-        that of the classifier. The trees of a forest are by default as deep as can be scanned, 5.
+        that of the classifier. The trees of a forest are by default as deep as can be scanned, 5,
+        and the ``learning_rate`` of ``rusboost`` is 0.1.
 
     See Also
     --------
@@ -62,7 +63,7 @@ class Ensemble(OfLibrary):
             library_class(self.class_name)(**settings).fit(features, np.arange(1000) % 2)
         except (TypeError, ValueError) as error:
             raise ParameterError(
-                f"The strategy {self.spec!r} cannot be used: {one_sentence(error)}."
+                f"The strategy {self.spec!r} cannot be used: {one_line(error)}"
             ) from error
 
     @classmethod
@@ -77,7 +78,8 @@ class Ensemble(OfLibrary):
         kind = cls.named.get(name, name)
         if kind in BAGGED:
             return {key: value for key, value in values.items() if key not in _NOT_OF_BAGGING}
-        changed = {"n_estimators": 0, "max_depth": MAX_DEPTH}  # 0: the classifier's
+        # No number of trees is the classifier's.
+        changed = {"n_estimators": 0, "max_depth": MAX_DEPTH, "learning_rate": LEARNING_RATE}
         return {key: changed.get(key, value) for key, value in values.items()}
 
     def learner(self, learner: Learner) -> EnsembleLearner:

@@ -137,7 +137,11 @@ def number_or_text(text: str) -> Any:
     return {"none": None, "true": True, "false": False}.get(text.lower(), text)
 
 
-def one_sentence(error: BaseException) -> str:
+def one_line(error: BaseException | str) -> str:
+    """Return a message of imbalanced-learn without its line breaks."""
+    return " ".join(str(error).split())
+
+
+def one_sentence(error: BaseException | str) -> str:
     """Return the first sentence of a message of imbalanced-learn, without its full stop."""
-    text = " ".join(str(error).split())
-    return text.split(". ")[0].rstrip(".")
+    return one_line(error).split(". ")[0].rstrip(".")

@@ -22,6 +22,7 @@ from bootstrap_det.imbalance.library import (
     SAMPLERS,
     OfLibrary,
     library_class,
+    one_line,
     one_sentence,
     samplers,
 )
@@ -104,7 +105,7 @@ class Resample(OfLibrary):
             self._sampler(0).fit(np.zeros((len(labels), 1)), labels.astype(int))
         except (TypeError, ValueError) as error:
             raise ParameterError(
-                f"The strategy {self.spec!r} cannot be used: {one_sentence(error)}."
+                f"The strategy {self.spec!r} cannot be used: {one_line(error)}"
             ) from error
 
     @classmethod
@@ -185,7 +186,7 @@ class Resample(OfLibrary):
                     raise self._explained(error, labels) from error
                 return _unchanged(part), []
             drawn = _traced(sampler, features, labels, made.astype(np.float32), of_class == 1)
-        return drawn, sorted({one_sentence(warning.message) for warning in caught})  # type: ignore[arg-type]
+        return drawn, sorted({one_sentence(str(warning.message)) for warning in caught})
 
     def _is_balanced(self, labels: NDArray[np.bool_]) -> bool:
         """Return whether the classes are as equal as a ``sampling_strategy`` that is a ratio."""
