@@ -12,8 +12,8 @@ from bootstrap_det import __version__
 from bootstrap_det.persistence import check_format, read_arrays
 
 _PACKAGES = (
-    "numpy", "numba", "scikit-learn", "scikit-image", "opencv-python-headless", "pillow",
-    "pycocotools", "joblib", "pyyaml", "rich", "click",
+    "numpy", "numba", "scikit-learn", "imbalanced-learn", "scikit-image", "opencv-python-headless",
+    "pillow", "pycocotools", "joblib", "pyyaml", "rich", "click",
 )  # fmt: skip
 
 

@@ -337,6 +337,15 @@ def test_features_are_mapped_and_the_file_is_removed(rng, tmp_path, monkeypatch)
     assert not list(tmp_path.iterdir())
 
 
+def test_a_full_disk_is_one_sentence(rng, monkeypatch):
+    def full(path, part):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(resampling, "_write", full)
+    with pytest.raises(DataError, match=r"72 windows cannot be written .* space left .* TMPDIR"):
+        resampled("smote", samples_of(rng))
+
+
 def test_warnings_are_noted(rng):
     drawn = resampled("nearmiss:version=3,n_neighbors_ver3=1", samples_of(rng, 30, 60))
     said = drawn.notes["nearmiss:version=3,n_neighbors_ver3=1"]["said"]
@@ -559,7 +568,9 @@ def test_ensembles_of_other_losses_and_of_weighted_samples_are_refused(rng):
         twice.fit(samples_of(rng), 0, {}, seed=0, n_threads=1)
     forest = make_strategy("balanced-forest").learner(BoostedLearner(n_trees=4, holdout=0.4))
     weighted = samples_of(rng, 60, 80)
-    assert forest.fit(weighted, 0, {}, seed=0, n_threads=1)[1]["n_trees"] == 4
+    first, second = (forest.fit(weighted, 0, {}, seed=0, n_threads=n) for n in (1, 2))
+    assert first[1] == {"n_trees": 4, "n_trees_wanted": 4}
+    np.testing.assert_array_equal(first[0].leaves, second[0].leaves)
     none = replace(bytes_of(rng), positives=np.empty((0, N_FEATURES), np.uint8))
     given = EnsembleLearner(LinearLearner(C=1.0), "EasyEnsembleClassifier")
     with pytest.raises(DataError, match=r"cannot be fitted on 0 positives .* more than 1 class\);"):

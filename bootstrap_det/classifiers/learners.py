@@ -217,10 +217,9 @@ class LinearLearner:
         seed: int,
     ) -> float:
         """Return the C of a round: given, chosen now, or what was chosen before."""
-        if self.C is not None:
-            return self.C
-        is_known = round_index > 1 and "C" in memory
-        return float(memory["C"]) if is_known else choose_c(features, labels, seed=seed)
+        before = memory.get("C") if round_index > 1 else None
+        known: float | None = before if self.C is None else self.C
+        return choose_c(features, labels, seed=seed) if known is None else known
 
     def mining_threshold(self, model: LinearModel) -> float:
         """Return -1: a window above violates the margin."""

@@ -218,12 +218,25 @@ def _mapped(part: Samples) -> Iterator[NDArray[np.float32]]:
     # Where a system cannot remove what is mapped, it is left to its cleaning of temporary files.
     with tempfile.TemporaryDirectory(prefix="resample-", ignore_cleanup_errors=True) as folder:
         path = Path(folder) / "features"
-        mapped = np.memmap(path, np.float32, "w+", shape=shape)
-        for first, block in ((0, part.positives), (len(part.positives), part.negatives)):
+        try:
+            _write(path, part)
+        except OSError as error:
+            raise DataError(
+                f"The features of {shape[0]:,} windows cannot be written to {folder} ({error}); "
+                f"free {4e-6 * shape[0] * shape[1]:,.0f} MB there, or set TMPDIR to another folder."
+            ) from error
+        yield np.asarray(np.memmap(path, np.float32, "c", shape=shape))
+
+
+def _write(path: Path, part: Samples) -> None:
+    """Write all features as float32, some at a time.
+
+    Written to instead, a mapped file would end the process where the disk is full.
+    """
+    with path.open("wb") as file:
+        for block in (part.positives, part.negatives):
             for row in range(0, len(block), _ROWS):
-                rows = block[row : row + _ROWS]
-                mapped[first + row : first + row + len(rows)] = rows
-        yield np.asarray(mapped)
+                file.write(np.ascontiguousarray(block[row : row + _ROWS], np.float32).data)
 
 
 def _unchanged(part: Samples) -> _Drawn:
