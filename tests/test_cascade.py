@@ -19,7 +19,7 @@ from bootstrap_det.classifiers import (
     TreeModel,
     calibrate_cascade,
 )
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import NEVER
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ParameterError

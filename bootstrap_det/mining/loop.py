@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
-from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model, Samples
+from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
