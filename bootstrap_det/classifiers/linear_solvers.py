@@ -210,8 +210,9 @@ def harmonise(
     From the plain logistic fit on, weights are computed from a fit's scores and held fixed in the
     next. Taken as they are, they swing: the bins that one fit empties weigh most in the next, with
     or without momentum of the counts. So each fit has the mean of all weights up to it (the method
-    of successive averages), until one more changes the mean by little. ``tol`` is reached by the
-    last one only; iterations are summed up.
+    of successive averages), until one more changes the mean by little. Weights jump where a sample
+    moves into another bin, so a fit whose own weights are exactly these need not exist. ``tol`` is
+    reached by the last one only; iterations are summed up.
     """
     rough = max(tol, ROUGH)
     solution = solve(problem, Logistic(), start, rough)
