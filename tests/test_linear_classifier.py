@@ -7,6 +7,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from bootstrap_det.classifiers import (
     LOSSES,
@@ -124,6 +125,19 @@ def test_features_are_not_copied(rng):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < features.nbytes / 4
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "sgd"])
+def test_same_bits_for_any_number_of_threads(rng, solver):
+    features, labels = two_clouds(rng, n=1200, n_features=900)
+    fits = []
+    for n_threads in (1, 2):
+        with threadpool_limits(n_threads, "blas"):
+            fitted = LinearClassifier(solver=solver, max_iter=3).fit(features, labels)
+            fits.append((vector_of(fitted), fitted.decision_function(features)))
+            assert {each["num_threads"] for each in threadpool_info()} >= {n_threads}
+    np.testing.assert_array_equal(fits[0][0], fits[1][0])
+    np.testing.assert_array_equal(fits[0][1], fits[1][1])
 
 
 def test_bytes_are_features_too(rng):
