@@ -24,6 +24,7 @@ Model = LinearModel | TreeModel
 
 SVM_LOSS = "squared-hinge"
 SVM_PULL = 2.0  # slope of that loss at the decision surface
+FEATURE_SCALE = 64.0  # that linear models see bytes in, so that they are about 1
 MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
 
 
@@ -102,11 +103,11 @@ class LinearLearner:
     ) -> tuple[LinearModel, dict[str, Any]]:
         """Return the model of all samples, and the C that it was fitted with."""
         features, labels = samples.stacked()
-        # Bytes as they are would need another C than features of about 1.
-        scale = 64.0 if features.dtype == np.uint8 else 1.0
+        # Bytes as they are would need another C.
+        scale = FEATURE_SCALE if features.dtype == np.uint8 else 1.0
         if scale != 1.0:
             features = features.astype(np.float32) / np.float32(scale)
-        C = memory.get("C", self.C)  # noqa: N806
+        C: Any = memory.get("C", self.C)  # noqa: N806
         if self.C is None and round_index <= 1:
             C = choose_c(features, labels, seed=seed)  # noqa: N806
         if self.loss == SVM_LOSS:

@@ -34,6 +34,8 @@ class Samples:
         Of the positives, what a strategy asked for, see :class:`bootstrap_det.samples.ObjectRows`.
     n_random : int, default=0
         How many of the negatives, from the first, were drawn at random.
+    learnt : LinearModel, TreeModel or None, default=None
+        The model that an online strategy has arrived at while it drew the negatives.
     """
 
     positives: NDArray[Any]
@@ -48,6 +50,7 @@ class Samples:
     ious: NDArray[np.float64] | None = None
     kinds: NDArray[np.uint8] | None = None
     n_random: int = 0
+    learnt: Any = None
 
     @property
     def labels(self) -> NDArray[np.bool_]:

@@ -8,7 +8,7 @@ from dataclasses import MISSING, Field, fields
 from typing import Any
 
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.imbalance import classes, generative, hard, soft
+from bootstrap_det.imbalance import classes, generative, hard, online, soft
 from bootstrap_det.mining.strategy import Combined, Strategy
 
 _STRATEGIES: Mapping[str, type[Strategy]] = {
@@ -17,6 +17,7 @@ _STRATEGIES: Mapping[str, type[Strategy]] = {
         hard.Bootstrap,
         hard.Random,
         hard.HardNegative,
+        online.Ohem,
         hard.IouBalanced,
         hard.IouLowerBound,
         soft.ClassWeight,
