@@ -117,7 +117,7 @@ def _compare(options: dict[str, Any]) -> None:
     outcomes = compare_strategies(
         JobTrial(job), specs, seeds, out / "trials", n_jobs=options["jobs"], on_outcome=say
     )
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = shlex.join(["bootstrap-det", *sys.argv[1:]])
     title = f"{job.name}: {options['classifier']}, {job.params.n_rounds} rounds"
     comparison_report.write_comparison(outcomes, out, title=title, command=command)
     rows = summarise(outcomes)
@@ -171,15 +171,14 @@ def table(rows: list[Row]) -> Table:
     from rich.table import Table
 
     shown = Table(title=None, box=None, header_style="bold", pad_edge=False)
-    shown.add_column("strategy", max_width=24)
-    for heading in ("AP@0.5", "recall@1", "negatives", "seconds", "against the first"):
+    shown.add_column("strategy", overflow="fold")
+    for heading in ("AP@0.5", "negatives", "seconds", "against the first"):
         shown.add_column(heading, justify="right", no_wrap=True)
     for row in rows:
         mean, spread = row.mean, row.deviation["ap"]
         ap = f"{mean['ap']:.3f}" + ("" if spread != spread else f" ± {spread:.3f}")
         against = "" if row.verdict == "baseline" else f"{row.difference:+.3f} {row.verdict}"
         shown.add_row(
-            row.strategy, ap, f"{mean['recall_at_1']:.3f}", f"{mean['n_negatives']:,.0f}",
-            f"{mean['seconds']:.0f}", against,
-        )  # fmt: skip
+            row.strategy, ap, f"{mean['n_negatives']:,.0f}", f"{mean['seconds']:.0f}", against
+        )
     return shown

@@ -148,7 +148,9 @@ class _Descent:
     def model(self) -> LinearModel:
         """The model so far."""
         weights = self.classifier.coef_.ravel() / self.scale
-        return LinearModel(weights.reshape(self.shape).astype(np.float32), float(self.classifier.intercept_[0]))
+        return LinearModel(
+            weights.reshape(self.shape).astype(np.float32), float(self.classifier.intercept_[0])
+        )
 
     def learn(self, negatives: NDArray[Any], rng: np.random.Generator) -> None:
         """Take the steps of one picture: its windows in random order, each with an object."""
