@@ -82,6 +82,11 @@ FEATURES = options(
     ),
     click.option("--radius", type=int, help="ACF: of --normalise local, in cells."),
     click.option("--noise", type=float, help="ACF: noise floor, in grey levels."),
+    click.option(
+        "--coarser/--not-coarser",
+        default=None,
+        help="ACF: add the channels of one octave up; with --context, of the neighbourhood.",
+    ),
     click.option("--color", type=click.Choice(["grey", "rgb"]), help="Pictures to read."),
 )
 DETECTOR = options(
