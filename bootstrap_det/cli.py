@@ -30,7 +30,7 @@ from bootstrap_det.cli_compare import compare
 from bootstrap_det.cli_dataset import dataset
 from bootstrap_det.cli_download import download
 from bootstrap_det.cli_inspect import inspect
-from bootstrap_det.cli_mend import balance, merge, tile
+from bootstrap_det.cli_mend import balance, crops, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
@@ -182,7 +182,7 @@ main.add_command(mine)
 dataset.add_command(download)
 dataset.add_command(synth)
 dataset.add_command(ignore)
-for verb in (merge, balance, tile):
+for verb in (merge, balance, tile, crops):
     dataset.add_command(verb)
 
 
