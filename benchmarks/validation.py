@@ -1,7 +1,12 @@
-"""Faces of WIDER FACE's training part, for validation: which count, and which are held out."""
+"""Faces of WIDER FACE's training part, for validation: which count, and which are held out.
+
+Run: ``python benchmarks/validation.py --data-root DIR --out validation.json`` writes the validation
+set as COCO JSON; its pictures are in ``DIR/faces/wider_train/images``.
+"""
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections import defaultdict
 from dataclasses import replace
@@ -10,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bootstrap_det import Dataset, read_coco
+from bootstrap_det import Dataset, read_coco, write_annotations
 from bootstrap_det.data import Picture
 
 ANNOTATIONS = "faces/wider_train/annotations.json"
@@ -19,6 +24,19 @@ MIN_SIDE = 24
 # From the square of caltech-crops to WIDER FACE's tight boxes; measured on `validation_set`.
 TO_WIDER = (0.15, 0.0, 0.85, 0.93)
 HARD = ("blur", "pose", "occlusion", "invalid")
+
+
+def main() -> None:
+    """Write the validation set."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data-root", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    options = parser.parse_args()
+    chosen = validation_set(options.data_root)
+    write_annotations(chosen, options.out, format="coco")
+    print(f"{options.out}: {len(chosen)} pictures, {chosen.n_objects} faces")
 
 
 def validation_set(root: Path) -> Dataset:
@@ -82,3 +100,7 @@ def _is_small(picture: Picture) -> NDArray[np.bool_]:
 def _event(picture: Picture) -> str:
     """Return the number that WIDER FACE's file names start with."""
     return picture.name.rpartition("/")[2].partition("_")[0]
+
+
+if __name__ == "__main__":
+    main()

@@ -109,6 +109,7 @@ def convert(src: Path, dst: Path, to: str, copy_images: bool, **source: Any) -> 
 @click.argument("path", type=PATH)
 @_SOURCE
 @click.option("--against", type=PATH, help="A set that must not share pictures with it.")
+@click.option("--against-from", type=FORMAT, help="Its format, where it cannot be told.")
 @click.option("--against-images", type=PATH, help="Folder of that set's pictures.")
 @click.option(
     "--window",
@@ -193,7 +194,11 @@ def _check(
     _, data = _read(path, given, skip_bad=True)
     other = None
     if given["against"]:
-        source = {"form": None, "images": given["against_images"], "label": given["label"]}
+        source = {
+            "form": given["against_from"],
+            "images": given["against_images"],
+            "label": given["label"],
+        }
         _, other = _read(given["against"], source, skip_bad=True)
     findings = check_dataset(data, against=other, n_jobs=given["jobs"])
     if given["window"]:

@@ -1,4 +1,4 @@
-"""The verbs that mend a data set: ``dataset merge``, ``balance`` and ``tile``."""
+"""The verbs that make one data set of another: ``merge``, ``balance``, ``tile`` and ``crops``."""
 
 from __future__ import annotations
 
@@ -273,3 +273,36 @@ def _echo_all(data: Dataset, link: str | None) -> None:
     echo_notes(data)
     if link:
         echo_note(link)
+
+
+@click.command(
+    epilog="Examples:\n\n\b\n"
+    "bootstrap-det dataset crops cars.json --size 40x100 --out crops\n"
+    "bootstrap-det dataset crops faces.json --size 36x36 --margin 0.2 --out faces.npz\n"
+)
+@click.argument("path", type=PATH)
+@click.option("--size", metavar="HEIGHTxWIDTH", required=True, callback=parse_size,
+              help="Of the crops, pixels.")  # fmt: skip
+@click.option("--margin", type=float, default=0.0, show_default=True,
+              help="Surroundings on each side, in sides of the object.")  # fmt: skip
+@click.option("--color", type=click.Choice(["rgb", "grey"]), default="rgb", show_default=True)
+@click.option("--out", type=PATH, required=True,
+              help="Folder, with one for each label, or an .npz file.")  # fmt: skip
+@SOURCE
+@SKIP_BAD
+@JSON
+def crops(path: Path, out: Path, size: tuple[int, int], as_json: bool, **given: Any) -> None:
+    """Cut objects out, as crops of one size; train takes them as --crops."""
+    from bootstrap_det.data.cutting import write_cuts
+
+    chosen = {name: given.pop(name) for name in ("margin", "color")}
+    with one_sentence():
+        _, data = read_source(path, given)
+        counts = write_cuts(data, out, size, label=given["label"], **chosen)
+    echo_notes(data)
+    if as_json:
+        click.echo(json.dumps(counts))
+        return
+    for label, number in sorted(counts.items()):
+        click.echo(f"{label}: {number} crops")
+    click.echo(str(out))

@@ -54,7 +54,7 @@ ANNOTATIONS, IMAGES = "annotations.json", "images"
     show_default=True,
     help="Of the pictures; png keeps every pixel.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace annotations that are there.")
+@click.option("--overwrite", is_flag=True, help="Replace a set that is there, pictures too.")
 @JOBS
 @JSON
 def synth(**options: Any) -> None:
@@ -143,7 +143,21 @@ def _empty_target(folder: Path, *, overwrite: bool) -> Path:
         raise DataError(
             f"{folder}: has an {ANNOTATIONS} already. Give another folder, or --overwrite."
         )
+    _remove_earlier_pictures(folder)
     return _made_folder(folder)
+
+
+def _remove_earlier_pictures(folder: Path) -> None:
+    """Remove the pictures of a set that is to be replaced, and nothing else that lies there."""
+    try:
+        entries = json.loads((folder / ANNOTATIONS).read_bytes())["images"]
+        names = [str(entry["file_name"]) for entry in entries]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # none, or none of ours: what it lists is not known
+    for name in names:
+        path = folder / IMAGES / name
+        if path.resolve().parent == (folder / IMAGES).resolve():
+            path.unlink(missing_ok=True)
 
 
 def _made_folder(folder: Path) -> Path:

@@ -122,7 +122,11 @@ def run_trial(trial: Trial, strategy: str, seed: int) -> Outcome:
         miss_rate=measured["miss_rate_at_1e-4_fppw"]["rate"],
         n_positives=sum(record.n_positives for record in last),
         n_negatives=sum(record.n_negatives for record in last),
-        n_windows=sum(record.n_windows_scanned for record in result.records),
+        n_windows=sum(
+            record.n_windows_scanned
+            for record in result.records
+            if record.mined_false_positives_per_image is not None
+        ),
         seconds=round(seconds, 2),
         fingerprint=job.digest(),
     )

@@ -87,7 +87,7 @@ def make_toy(channels, learner):
         "seed": 5,
     }
 
-    def train_again(**parameters):
+    def train_again(strategy=None, **parameters):
         return train(
             dataset,
             negatives=negatives,
@@ -96,6 +96,7 @@ def make_toy(channels, learner):
             pyramid=pyramid,
             jitter=jitter,
             learner=learner,
+            strategy=strategy,
             params=BootstrapParams(**{**small, **parameters}),
         )
 

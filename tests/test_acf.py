@@ -271,3 +271,73 @@ def test_bad_parameters(parameters, message):
 def test_other_pictures_are_refused(color, image, message):
     with pytest.raises(ParameterError, match=message):
         ACF(color=color).compute(image)
+
+
+# One octave up
+
+
+@pytest.mark.parametrize("normalise", ["none", "window", "local"])
+@pytest.mark.parametrize("size", [(24, 32), (25, 39), (4, 4), (1, 9)])
+def test_coarser_channels_come_behind_the_own_ones(rng, normalise, size):
+    image = picture(rng, size)
+    own, both = (ACF(normalise=normalise, coarser=c) for c in (False, True))
+    values = both.compute(image)
+    assert values.shape == (2 * own.n_channels, *own.grid_shape(size))
+    assert both.n_channels == 2 * own.n_channels
+    assert both.n_window_channels == 2 * own.n_window_channels
+    np.testing.assert_array_equal(values[: own.n_channels], own.compute(image))
+
+
+def test_coarser_channels_are_those_of_the_picture_at_half_its_size(rng):
+    image = picture(rng, (48, 64))
+    own, both = ACF(normalise="none"), ACF(normalise="none", coarser=True)
+    halved = cv2.resize(image, (32, 24), interpolation=cv2.INTER_AREA)
+    above, got = own.compute(halved), both.compute(image)[own.n_channels :]
+    # Four cells share one of above: linear interpolation keeps their mean close to it.
+    means = got.reshape(len(got), 12, 2, 16, 2).mean(axis=(2, 4))
+    inner = np.s_[:, 1:-1, 1:-1]
+    assert np.corrcoef(means[inner].ravel(), above[inner].ravel())[0, 1] > 0.95
+    flat = both.compute(np.full((48, 64), 90, np.uint8))[own.n_channels :]
+    assert (flat[0] == own.compute(np.full((24, 32), 90, np.uint8))[0, 0, 0]).all()
+    assert (flat[1:] == 0).all()
+
+
+def test_coarser_channels_see_further(rng):
+    """What changes three cells away is seen one octave up, not in a cell itself."""
+    image = picture(rng, (64, 64))
+    changed = image.copy()
+    changed[32:36, 38:44] = 255 - changed[32:36, 38:44]
+    acf = ACF(normalise="none", coarser=True)
+    differs = (acf.compute(image) != acf.compute(changed))[:, 16:18, 16:18].any(axis=(1, 2))
+    assert not differs[: acf.n_channels // 2].any()
+    assert differs[acf.n_channels // 2 :].any()
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["none", "window"]))
+def test_coarser_channels_are_mirrored_too(seed, normalise):
+    acf = ACF(normalise=normalise, coarser=True)
+    image = picture(np.random.default_rng(seed), (24, 32))
+    one, other = acf.compute(image), acf.compute(image[:, ::-1])[:, :, ::-1]
+    order = acf.mirror_order[: acf.n_channels]
+    np.testing.assert_allclose(one[order].astype(int), other, atol=1)
+    assert sorted(acf.mirror_order) == list(range(acf.n_window_channels))
+
+
+@pytest.mark.parametrize("normalise", ["none", "window"])
+def test_a_patch_has_the_coarser_channels_of_its_place(rng, normalise):
+    """Training cuts patches, a scan sees levels: they must agree at even positions."""
+    acf = ACF(normalise=normalise, coarser=True)
+    image = picture(rng, (120, 120))
+    margin = acf.context
+    assert margin % 2 == 0
+    top, left, shape = 14, 18, (12, 10)
+    patch = image[
+        2 * (top - margin) : 2 * (top + shape[0] + margin),
+        2 * (left - margin) : 2 * (left + shape[1] + margin),
+    ]
+    level, cut = acf.compute(image), acf.compute(np.ascontiguousarray(patch))
+    at = np.array([top]), np.array([left])
+    inside = np.array([margin]), np.array([margin])
+    np.testing.assert_array_equal(
+        acf.window_features(level, shape, *at), acf.window_features(cut, shape, *inside)
+    )

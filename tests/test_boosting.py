@@ -7,15 +7,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from bootstrap_det.classifiers import BoostedTrees
+from bootstrap_det.classifiers import BoostedLearner, BoostedTrees, ghm_weights, make_loss
 from bootstrap_det.classifiers.boosting import weighting
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.exceptions import DataError, ParameterError
 
 QUANTILES = "bins are quantiles of the samples, however heavy, as in HistGradientBoosting"
 
 
 @parametrize_with_checks(
-    [BoostedTrees(n_trees=8, feature_share=1.0)],
+    [
+        BoostedTrees(n_trees=8, feature_share=1.0),
+        BoostedTrees(n_trees=8, feature_share=1.0, loss="focal", positive_share=0.4),
+        BoostedTrees(n_trees=8, feature_share=1.0, loss="ghm"),
+    ],
     expected_failed_checks=lambda estimator: {
         "check_sample_weight_equivalence_on_dense_data": QUANTILES
     },
@@ -260,6 +265,10 @@ def test_bad_weights_are_refused(rng, weights, message):
         ({"first_features": 0}, "'first_features' parameter"),
         ({"n_first_trees": -1}, "'n_first_trees' parameter"),
         ({"trim": 0.9}, "'trim' parameter"),
+        ({"loss": "hinge"}, "'loss' parameter .* 'exponential', 'logistic', 'focal', 'ghm'. Got"),
+        ({"gamma": -1}, r"'gamma' parameter of BoostedTrees must be .* \[0, 10\]. Got -1"),
+        ({"positive_share": 0}, r"'positive_share' parameter .* \[1e-06, 0.999999\]. Got 0"),
+        ({"positive_share": 1.0}, "'positive_share' parameter"),
         ({"n_threads": 0}, "'n_threads' parameter"),
     ],
 )
@@ -290,3 +299,109 @@ def test_logistic_weights_of_easy_samples_are_small_and_finite():
     easy = weighting("logistic", 2.0)(np.array([-500.0, -1.0, 0.0, 500.0]), np.ones(4))
     assert easy[0] > 0
     np.testing.assert_allclose(easy[1:], [1 / (1 + np.exp(2.0)), 0.5, 1.0])
+
+
+@pytest.mark.parametrize("gamma", [0.0, 2.0, 5.0])
+def test_focal_factors_are_its_gradient(rng, gamma):
+    scores, positive = rng.normal(0, 1, 50), rng.integers(0, 2, 50)
+    wrong = np.where(positive == 1, -scores, scores)
+    got = weighting("focal", gamma)(wrong, np.ones(50))
+    # Scores are half the log odds.
+    ref = make_loss("focal", gamma=gamma, alpha=0.5).gradient(2 * scores, positive)
+    np.testing.assert_allclose(got, np.abs(ref))
+
+
+def test_ghm_factors_even_out_the_norms(rng):
+    wrong, weights = rng.normal(-1, 1, 500), rng.uniform(0.1, 3, 500)
+    norms = 1 / (1 + np.exp(-2 * wrong))
+    got = weighting("ghm", 2.0)(wrong, weights)
+    np.testing.assert_allclose(got, norms * ghm_weights(norms, sample_weight=weights)[0])
+
+
+def test_focal_without_gamma_is_logistic(rng):
+    features, labels = clouds(rng)
+    parts = {"n_trees": 30, "shrinkage": 0.2}
+    one = every_feature(**parts, loss="logistic").fit(features, labels)
+    other = every_feature(**parts, loss="focal", gamma=0.0).fit(features, labels)
+    assert parts_of(one) == parts_of(other)
+
+
+def test_share_of_hard_samples_grows_with_gamma(rng):
+    wrong = rng.normal(-1, 1, 500)
+    shares = []
+    for gamma in (0.0, 1.0, 4.0):
+        factors = weighting("focal", gamma)(wrong, np.ones(500))
+        shares.append(factors[wrong > 0].sum() / factors.sum())
+    assert shares[0] + 0.1 < shares[1] < shares[2] - 0.1
+
+
+@pytest.mark.parametrize("loss", ["exponential", "logistic", "focal", "ghm"])
+def test_every_loss_learns(rng, loss):
+    features, labels = clouds(rng, n=400)
+    unseen, truth = clouds(rng, n=400)
+    model = every_feature(n_trees=60, shrinkage=0.2, loss=loss).fit(features, labels)
+    assert model.score(unseen, truth) > 0.85
+
+
+@pytest.mark.parametrize("loss", ["logistic", "focal", "ghm"])
+def test_samples_told_apart_with_ease_do_not_end_the_fit(rng, loss):
+    features, labels = clouds(rng)
+    features[:, 7] = np.where(labels, 201, 200)
+    model = every_feature(n_trees=600, depth=1, shrinkage=1.0, loss=loss, gamma=10.0)
+    scores = model.fit(features, labels).decision_function(features)
+    assert np.isfinite(scores).all()
+    assert np.abs(scores).min() > 1000
+    assert model.score(features, labels) == 1.0
+
+
+@pytest.mark.parametrize("loss", ["focal", "ghm"])
+def test_factors_of_any_size_are_finite(loss):
+    wrong = np.array([-1e4, -1.0, 0.0, 1.0, 1e4])
+    factors = weighting(loss, 10.0)(wrong, np.ones(5))
+    assert np.isfinite(factors).all()
+    assert (factors > 0).all()
+
+
+def test_share_of_the_positives_moves_the_scores(rng):
+    features, labels = clouds(rng, n=800, distance=20)
+    means = []
+    for share in (0.1, 0.5, 0.9):
+        model = every_feature(n_trees=200, depth=1, shrinkage=0.1, positive_share=share)
+        means.append(model.fit(features, labels).decision_function(features).mean())
+    assert np.diff(means) == pytest.approx(0.5 * np.log(9), abs=0.25)
+
+
+def test_share_of_the_positives_is_that_of_their_weight(rng):
+    features, labels = clouds(rng)
+    shared = every_feature(n_trees=1, depth=1, positive_share=0.2).fit(features, labels)
+    model = shared.model_
+    left = features[:, model.features[0, 0]] < model.thresholds[0, 0]
+    positive = 0.2 * (left & labels).sum() / labels.sum()
+    negative = 0.8 * (left & ~labels).sum() / (~labels).sum()
+    ref = 0.25 * np.log((positive + 1 / 200) / (negative + 1 / 200))
+    assert model.leaves[0, 0] * model.unit == pytest.approx(ref, abs=model.unit)
+
+
+def test_learner_hands_its_loss_on(rng):
+    features, labels = clouds(rng)
+    samples = Samples(features[labels], np.arange(labels.sum()), features[~labels], (12, 1, 1), 12)
+    learners = [
+        BoostedLearner(n_trees=8, n_trees_first=8, feature_share=1.0, holdout=0.4, **changed)
+        for changed in (
+            {},
+            {"loss": "ghm"},
+            {"loss": "focal"},
+            {"loss": "focal", "gamma": 0.5},
+            {"positive_share": 0.3},
+        )
+    ]
+    models = [each.fit(samples, 0, {}, seed=1, n_threads=1)[0] for each in learners]
+    assert len({model.leaves.tobytes() for model in models}) == len(models)
+    assert learners[4].get_params()["positive_share"] == 0.3
+
+
+@pytest.mark.parametrize("parameters", [{"gamma": 11}, {"positive_share": 0.0}])
+def test_learner_refuses_what_the_trees_would(parameters):
+    (name,) = parameters
+    with pytest.raises(ParameterError, match=f"'{name}' parameter of BoostedLearner"):
+        BoostedLearner(**parameters)

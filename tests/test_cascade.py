@@ -19,7 +19,7 @@ from bootstrap_det.classifiers import (
     TreeModel,
     calibrate_cascade,
 )
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import NEVER
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ParameterError
@@ -335,9 +335,10 @@ def cascade_detector(rng, channels=None, sizes=((24, 24), (20, 28)), n_trees=160
         ACF(n_orientations=2, color="rgb"),
         ACF(normalise="local", cell_size=4),
         ACF(normalise="none"),
+        ACF(n_orientations=2, coarser=True),
         HOG(cell_size=4),
     ],
-    ids=["window", "rgb", "local", "none", "hog"],
+    ids=["window", "rgb", "local", "none", "coarser", "hog"],
 )
 def test_accepted_windows_have_the_full_score_and_no_other_is_found(rng, channels):
     detector = cascade_detector(rng, channels)

@@ -218,6 +218,9 @@ def test_check_against_another_set(own, crosses):
     result = invoke(*arguments, code=1)
     assert result.stdout.count("error: leakage: ") == 10
     assert "same pixels as cam0_00.png of crosses." in result.stdout
+    same = invoke(*arguments, "--against-from", "coco", code=1)
+    assert same.stdout == result.stdout
+    assert invoke(*arguments, "--against-from", "voc", code=1).stderr
     images = invoke(*arguments, "--against-images", own / "none", code=1)
     assert "none: no such folder. Give the folder of the pictures of" in images.stderr
 

@@ -25,7 +25,7 @@ from threadpoolctl import threadpool_limits
 from bootstrap_det import imbalance
 from bootstrap_det.classifiers import BoostedLearner, EnsembleLearner, LinearLearner, LinearModel
 from bootstrap_det.classifiers.ensembles import model_of_classifiers
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.imbalance import Round, make_strategy, resampling
 from bootstrap_det.imbalance.resampling import Resample
@@ -260,9 +260,13 @@ def test_a_ratio_is_kept_or_was_there_already(rng, name):
     assert (len(same.positives), len(same.negatives)) == (12, 60)
 
 
-def test_nearly_equal_classes_need_no_adasyn(rng):
-    samples = samples_of(rng, 58, 60, apart=0.2)
-    assert len(resampled("adasyn", samples).positives) == 58
+@pytest.mark.parametrize(
+    ("n", "apart", "said"), [(58, 0.2, "No samples will"), (12, 30.0, "Not any neigbours")]
+)
+def test_nearly_equal_classes_and_those_far_apart_need_no_adasyn(rng, n, apart, said):
+    drawn = resampled("adasyn", samples_of(rng, n, 60, apart=apart))
+    assert (len(drawn.positives), len(drawn.negatives)) == (n, 60)
+    assert drawn.notes["adasyn"]["said"][0].startswith(said)
 
 
 @pytest.mark.parametrize("name", ["smote", "smote-tomek", "ClusterCentroids"])
@@ -434,7 +438,6 @@ def test_an_object_is_no_parameter():
     ("name", "sizes", "message"),
     [
         ("smote", (4, 60, 1.0), r"'smote' cannot resample 4 positives and 60 .*lower k_neighbors"),
-        ("adasyn", (12, 60, 30.0), r"'adasyn' cannot resample .*\(Not any .*\); take 'smote'"),
         ("enn", (200, 201, 0.0), r"'enn' left 200 positives and 0 negatives of 200 and 201"),
     ],
 )

@@ -333,6 +333,12 @@ def test_command_refuses_a_folder_in_use(tmp_path):
     assert done.exit_code == 0
     assert "1 pictures" in done.stdout
     assert len(list((tmp_path / "images").glob("*.jpg"))) == 1
+    (tmp_path / "images" / "own.png").write_bytes(b"not of the set")
+    png = ("dataset", "synth", "--out", tmp_path, "--n-pictures", 2, "--overwrite")
+    assert run(*png).exit_code == 0
+    left = sorted(path.name for path in (tmp_path / "images").iterdir())
+    assert [name[-4:] for name in left] == [".png"] * 3
+    assert "own.png" in left
     (tmp_path / "file").write_text("")
     blocked = run("dataset", "synth", "--out", tmp_path / "file" / "inner", "--n-pictures", 1)
     assert blocked.exit_code == 1

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bootstrap_det.classifiers import BoostedLearner, LinearLearner, LinearModel
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.platt import platt
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.imbalance import Combined, Round, available, make_strategy, strategy_class
 from bootstrap_det.imbalance.classes import ForegroundBalanced
@@ -22,7 +23,7 @@ from bootstrap_det.imbalance.hard import (
     Random,
     draw_evenly,
 )
-from bootstrap_det.imbalance.rows import near_as_negatives, platt, probabilities
+from bootstrap_det.imbalance.rows import near_as_negatives, probabilities
 from bootstrap_det.imbalance.soft import ClassWeight, Pisa, hierarchical_ranks
 from bootstrap_det.samples import COPY, NEAR, TURNED, Jitter, ObjectRows
 

@@ -47,6 +47,10 @@ class ACF:
         regions stays small.
     smooth_before, smooth_after : bool, default=False
         Smooth the picture, or the channels, by 1 2 1 in both directions.
+    coarser : bool, default=False
+        Add the channels of one octave up, of the picture at half its size, brought to the same
+        grid: what is round a cell, as feature pyramids fuse their levels. With a window that
+        has its object's surroundings in it (``context``), the neighbourhood takes part.
     color : {"grey", "rgb"}, default="grey"
         The pictures that it reads. Of ``"rgb"``, the gradient is that of the strongest of L, u
         and v at each pixel.
@@ -59,7 +63,8 @@ class ACF:
     References
     ----------
     P. Dollar, R. Appel, S. Belongie and P. Perona, "Fast Feature Pyramids for Object Detection",
-    PAMI 2014.
+    PAMI 2014. T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection", CVPR 2017 (what
+    ``coarser`` is after).
     """
 
     dtype = np.uint8
@@ -74,6 +79,7 @@ class ACF:
         noise: float = 4.0,
         smooth_before: bool = False,
         smooth_after: bool = False,
+        coarser: bool = False,
         color: str = "grey",
     ) -> None:
         self.cell_size = check_int(cell_size, "cell_size", "ACF", low=2, high=4)
@@ -83,6 +89,7 @@ class ACF:
         self.noise = check_float(noise, "noise", "ACF", low=0.5, high=255.0)
         self.smooth_before = check_bool(smooth_before, "smooth_before", "ACF")
         self.smooth_after = check_bool(smooth_after, "smooth_after", "ACF")
+        self.coarser = check_bool(coarser, "coarser", "ACF")
         self.color = check_choice(color, "color", "ACF", COLORS)
         if self.cell_size == 3:
             raise ParameterError("The 'cell_size' parameter of ACF must be 2 or 4. Got 3 instead.")
@@ -100,7 +107,10 @@ class ACF:
     @property
     def context(self) -> int:
         """Cells round a window that its features depend on."""
-        return 1 + self.smooth_after + (self.radius if self.normalise == "local" else 0)
+        own = 1 + self.smooth_after + (self.radius if self.normalise == "local" else 0)
+        # A cell one octave up is two of ours, and is seen from up to two cells away. An even
+        # number keeps the halves of a patch on those of the level.
+        return 2 * own + 2 if self.coarser else own
 
     @property
     def n_colors(self) -> int:
@@ -109,7 +119,11 @@ class ACF:
 
     @property
     def n_channels(self) -> int:
-        """Colours, magnitude, orientations."""
+        """Colours, magnitude, orientations; those of one octave up behind them."""
+        return self._n_own * (2 if self.coarser else 1)
+
+    @property
+    def _n_own(self) -> int:
         return self.n_colors + 1 + self.n_orientations
 
     def grid_shape(self, size: tuple[int, int]) -> tuple[int, int]:
@@ -135,8 +149,16 @@ class ACF:
             When the shape or dtype is another one.
         """
         planes = self._planes(image)
+        own = self._aggregated(planes)
+        if not self.coarser:
+            return own
+        above = self._aggregated(_halved(planes)) if min(planes.shape[1:]) > 1 else own[:, :0]
+        return np.concatenate([own, _brought_to(above, own)])
+
+    def _aggregated(self, planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the channels of grey, or of L, u and v."""
         rows, columns = self.grid_shape((planes.shape[1], planes.shape[2]))
-        out = np.empty((self.n_channels, rows, columns), np.uint8)
+        out = np.empty((self._n_own, rows, columns), np.uint8)
         if rows and columns:
             how = (self._cosines, self._sines, self.cell_size, _KINDS[self.normalise])
             if self.normalise == "local":
@@ -185,13 +207,15 @@ class ACF:
         first = self.n_colors + 1
         turned = first + -np.arange(self.n_orientations) % self.n_orientations
         order = np.concatenate([np.arange(first), turned])
-        return np.concatenate([order, order + self.n_channels])[: self.n_window_channels]
+        n_times = self.n_window_channels // self._n_own
+        return np.concatenate([order + self._n_own * time for time in range(n_times)])
 
     def _by_window(self) -> Normalisation:
         n_colors = self.n_colors
         root = _kernels.ROOT_GAIN * np.sqrt(self.noise) / 2
+        kinds = np.minimum(np.arange(self.n_channels) % self._n_own, n_colors)
         return Normalisation(
-            np.minimum(np.arange(self.n_channels), n_colors).astype(np.uint8),
+            kinds.astype(np.uint8),
             np.array([_COLOR_GAIN] * n_colors + [_MAGNITUDE_GAINS["window"]]),
             np.array([2.0 * self.noise] * n_colors + [root]),
         )
@@ -235,6 +259,29 @@ class ACF:
         if wanted == 2:
             return np.ascontiguousarray(pixels)[None]
         return np.ascontiguousarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2LUV).transpose(2, 0, 1))
+
+
+def _halved(planes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return planes at half their size, by means of 2x2 pixels; an odd last row is left out."""
+    height, width = planes.shape[1] // 2, planes.shape[2] // 2
+    even = planes[:, : 2 * height, : 2 * width]
+    size = (width, height)
+    return np.stack([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in even])
+
+
+def _brought_to(above: NDArray[np.uint8], own: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return channels of half the resolution on the grid of ``own``, between cells linearly."""
+    out = np.zeros_like(own)
+    rows, columns = above.shape[1:]
+    if not rows or not columns:
+        return out
+    for plane, target in zip(above, out, strict=True):
+        large = cv2.resize(plane, (2 * columns, 2 * rows), interpolation=cv2.INTER_LINEAR)
+        missing = (target.shape[0] - 2 * rows, target.shape[1] - 2 * columns)
+        target[:] = np.pad(large, [(0, max(n, 0)) for n in missing], mode="edge")[
+            : target.shape[0], : target.shape[1]
+        ]
+    return out
 
 
 def _smoothed(values: NDArray[np.uint8]) -> NDArray[np.uint8]:

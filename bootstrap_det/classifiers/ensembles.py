@@ -18,9 +18,10 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from bootstrap_det.classifiers.convert import trees_of_classifiers
-from bootstrap_det.classifiers.learners import BoostedLearner, LinearLearner, Model, Samples
+from bootstrap_det.classifiers.learners import BoostedLearner, LinearLearner, Model
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.scaling import about_one, require_finite
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
 from bootstrap_det.exceptions import DataError
 

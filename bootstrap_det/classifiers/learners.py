@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,128 +12,19 @@ from bootstrap_det._validation import check_choice, check_float, check_int
 from bootstrap_det.classifiers.boosting import LOSSES, BoostedTrees
 from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.classifiers.linear_classifier import LinearClassifier
+from bootstrap_det.classifiers.losses import make_loss
+from bootstrap_det.classifiers.platt import platt
 from bootstrap_det.classifiers.scaling import about_one, require_finite, to_bytes, value_scale
 from bootstrap_det.classifiers.svm import choose_c, fit_linear_svm
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import FIRST_TREES, MAX_DEPTH, TreeModel
 
 Model = LinearModel | TreeModel
 
+SVM_LOSS = "squared-hinge"
+SVM_PULL = 2.0  # slope of that loss at the decision surface
 MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
-
-
-@dataclass(frozen=True)
-class Samples:
-    """What a round is fitted on.
-
-    Attributes
-    ----------
-    positives, negatives : ndarray of shape (n, n_features), float32 or uint8
-        Feature vectors.
-    objects : ndarray of shape (n_positives,), int
-        Which object each positive shows; several may show the same, changed.
-    shape : tuple of int
-        Channels, rows and columns of the window.
-    n_plain : int
-        How many of the features, from the first, are values of a level as they are, which a scan
-        has at hand for all windows at once.
-    positive_scores, negative_scores : ndarray of float64 or None, default=None
-        By the model of the round before.
-    positive_weights, negative_weights : ndarray of float64 or None, default=None
-        Of the samples; by default 1.
-    ious : ndarray of shape (n_positives,), float64, or None, default=None
-        How well each positive agrees with its object; by default 1.
-    kinds : ndarray of shape (n_positives,), uint8, or None, default=None
-        Of the positives, what a strategy asked for, see :class:`bootstrap_det.samples.ObjectRows`.
-    n_random : int, default=0
-        How many of the negatives, from the first, were drawn at random.
-    notes : dict, default={}
-        What strategies did to the samples, JSON-ready, for the round's record.
-    """
-
-    positives: NDArray[Any]
-    objects: NDArray[np.intp]
-    negatives: NDArray[Any]
-    shape: tuple[int, int, int]
-    n_plain: int
-    positive_scores: NDArray[np.float64] | None = None
-    negative_scores: NDArray[np.float64] | None = None
-    positive_weights: NDArray[np.float64] | None = None
-    negative_weights: NDArray[np.float64] | None = None
-    ious: NDArray[np.float64] | None = None
-    kinds: NDArray[np.uint8] | None = None
-    n_random: int = 0
-    notes: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def labels(self) -> NDArray[np.bool_]:
-        """Of all samples, the positives in front."""
-        return np.arange(len(self.positives) + len(self.negatives)) < len(self.positives)
-
-    def weights(self, keep: NDArray[np.bool_] | None = None) -> NDArray[np.float64] | None:
-        """Return the weights of all samples, of the positives only those to keep; None for 1."""
-        if self.positive_weights is None and self.negative_weights is None:
-            return None
-        return _joined(
-            self.positive_weights, len(self.positives), self.negative_weights, len(self.negatives),
-            keep,
-        )  # fmt: skip
-
-    def targets(self, keep: NDArray[np.bool_] | None = None) -> NDArray[np.float64]:
-        """Return what each sample is worth: a positive its agreement, a negative 0."""
-        nothing = np.zeros(len(self.negatives))
-        return _joined(self.ious, len(self.positives), nothing, len(nothing), keep)
-
-    def weighted(self, factors: NDArray[np.float64]) -> Samples:
-        """Return the samples with their weights times ``factors``, the positives in front."""
-        weights = self.weights()
-        weights = factors if weights is None else weights * factors
-        n = len(self.positives)
-        return replace(self, positive_weights=weights[:n], negative_weights=weights[n:])
-
-    def chosen(self, positives: NDArray[Any], negatives: NDArray[Any]) -> Samples:
-        """Return some of the samples, by index or mask of either class."""
-
-        def of(values: Any, rows: NDArray[Any]) -> Any:
-            return None if values is None else values[rows]
-
-        random = np.arange(len(self.negatives)) < self.n_random
-        return replace(
-            self,
-            positives=self.positives[positives],
-            objects=self.objects[positives],
-            negatives=self.negatives[negatives],
-            positive_scores=of(self.positive_scores, positives),
-            negative_scores=of(self.negative_scores, negatives),
-            positive_weights=of(self.positive_weights, positives),
-            negative_weights=of(self.negative_weights, negatives),
-            ious=of(self.ious, positives),
-            kinds=of(self.kinds, positives),
-            n_random=_leading(random[negatives]),
-        )
-
-    def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return all features and labels, of the positives only those to keep."""
-        positives = self.positives if keep is None else self.positives[keep]
-        features = np.concatenate([positives, self.negatives])
-        return features, np.arange(len(features)) < len(positives)
-
-
-def _joined(
-    positive: NDArray[np.float64] | None,
-    n_positives: int,
-    negative: NDArray[np.float64] | None,
-    n_negatives: int,
-    keep: NDArray[np.bool_] | None,
-) -> NDArray[np.float64]:
-    """Return values of the positives to keep, then of the negatives; 1 where there are none."""
-    first = np.ones(n_positives) if positive is None else positive
-    second = np.ones(n_negatives) if negative is None else negative
-    return np.concatenate([first if keep is None else first[keep], second])
-
-
-def _leading(flags: NDArray[np.bool_]) -> int:
-    """Return how many flags are set before the first that is not."""
-    return len(flags) if flags.all() else int(np.argmin(flags))
 
 
 class Learner(Protocol):
@@ -170,22 +61,31 @@ class Learner(Protocol):
 
 @dataclass(frozen=True)
 class LinearLearner:
-    """A linear support vector machine.
+    """A linear support vector machine, or another linear model.
 
     Parameters
     ----------
     C : float or None, default=None
         Inverse strength of regularisation; by default chosen by cross-validation in round 0, and
         once more in round 1, when there are hard negatives to choose by.
+    loss : str, default="squared-hinge"
+        That of the support vector machine, or another of
+        :data:`bootstrap_det.classifiers.losses.LOSSES`. Scores of the others are made log odds on
+        the samples, each class with half of the weight: 0 is the decision surface of all losses.
+    loss_params : dict or None, default=None
+        Parameters of the loss.
     """
 
     C: float | None = None
+    loss: str = SVM_LOSS
+    loss_params: dict[str, Any] | None = None
     name = "svm"
     margin = MARGIN
 
     def __post_init__(self) -> None:
         if self.C is not None:
             check_float(self.C, "C", "LinearLearner", low=1e-8, high=1e8)
+        make_loss(self.loss, **(self.loss_params or {}))
 
     def get_params(self) -> dict[str, Any]:
         """Return the constructor's parameters, JSON-ready."""
@@ -204,9 +104,12 @@ class LinearLearner:
         features, labels = samples.stacked()
         features, scale = about_one(features)
         C = self.choose_c(features, labels, round_index, memory, seed)  # noqa: N806
-        svm = fit_linear_svm(features, labels, C=C, weights=samples.weights())
-        svm.coef_ = svm.coef_ / scale
-        return LinearModel.from_estimator(svm, samples.shape), {"C": C}
+        if self.loss == SVM_LOSS:
+            fitted = fit_linear_svm(features, labels, C=C, weights=samples.weights())
+        else:
+            fitted = self._fit_loss(features, labels, C, samples)
+        fitted.coef_ = fitted.coef_ / scale
+        return LinearModel.from_estimator(fitted, samples.shape), {"C": C}
 
     def choose_c(
         self,
@@ -228,6 +131,26 @@ class LinearLearner:
     def is_grown(self, round_index: int) -> bool:
         """Return True: the model has one size."""
         return True
+
+    def _fit_loss(
+        self, features: NDArray[Any], labels: NDArray[np.bool_], c: float, samples: Samples
+    ) -> LinearClassifier:
+        """Return a fit with another loss than the support vector machine's.
+
+        C is chosen for that one; where the decision surface is, another loss pulls more or less.
+        """
+        loss = make_loss(self.loss, **(self.loss_params or {}))
+        slopes = [float(loss.gradient(np.zeros(1), np.full(1, y))[0]) for y in (0.0, 1.0)]
+        pull = max(np.abs(slopes).mean(), 1e-3)
+        fitted = LinearClassifier(
+            loss=self.loss, loss_params=self.loss_params, C=c * SVM_PULL / pull
+        )
+        targets = samples.targets() if loss.soft and self.loss != "logistic" else None
+        fitted.fit(features, labels, sample_weight=samples.weights(), targets=targets)
+        factor, offset = platt(fitted.decision_function(features), labels)
+        fitted.coef_ = factor * fitted.coef_
+        fitted.intercept_ = factor * fitted.intercept_ + offset
+        return fitted
 
 
 @dataclass(frozen=True)

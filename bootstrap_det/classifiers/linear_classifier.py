@@ -20,6 +20,7 @@ from bootstrap_det.classifiers.linear_solvers import (
     harmonise,
     linear_scores,
     minimise,
+    one_thread,
 )
 from bootstrap_det.classifiers.losses import GHM, Logistic, Loss, make_loss
 from bootstrap_det.exceptions import DataError, ParameterError
@@ -139,10 +140,11 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         wanted = _checked_targets(targets, encoded, loss)
         problem = Problem(samples, wanted, weights / total, 1.0 / (self.C * total))
         start = np.zeros(samples.shape[1] + 1)
-        if isinstance(loss, GHM):
-            solution = harmonise(problem, loss, start, self._solve, self.tol)
-        else:
-            solution = self._solve(problem, loss, start, self.tol)
+        with one_thread():
+            if isinstance(loss, GHM):
+                solution = harmonise(problem, loss, start, self._solve, self.tol)
+            else:
+                solution = self._solve(problem, loss, start, self.tol)
         self._become(solution.vector)
         self.n_iter_, self.converged_ = solution.n_iter, solution.converged
         self._seen, self._descent, self._counts = total, None, None
@@ -230,14 +232,16 @@ class LinearClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         total = float(weights.sum())
         if total > 0.0:
             self._seen += total
-            self._descend(samples, wanted, weights / total, loss, learning_rate)
+            with one_thread():
+                self._descend(samples, wanted, weights / total, loss, learning_rate)
         return self
 
     def decision_function(self, X: ArrayLike) -> Floats:  # noqa: N803
         """Return the scores, shape (n_samples,); positive ones speak for the second label."""
         check_is_fitted(self)
         samples = _as_floats(validate_data(self, X, reset=False))
-        return linear_scores(samples, self._vector())
+        with one_thread():
+            return linear_scores(samples, self._vector())
 
     def predict(self, X: ArrayLike) -> NDArray[Any]:  # noqa: N803
         """Return the label of each sample."""

@@ -6,12 +6,15 @@ A vector here is the weights followed by the intercept, float64.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
+from threadpoolctl import ThreadpoolController
 
 from bootstrap_det.classifiers.losses import GHM, Logistic, Loss
 
@@ -25,6 +28,21 @@ MAX_HARMONISED = 30  # fits with weights from the gradients of the fit before
 STABLE = 0.01  # change of those weights, relative to their mean, that ends them
 ROUGH = 3e-3  # tolerance of the fits before the last one, whose weights are not final
 POWER = 0.75  # how fast steps shrink, Xu's and Bottou's for averaged descent
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()  # looks through all loaded libraries, which takes a while
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Return a context in which products run on one thread.
+
+    More would change the last bits of a sum with the machine. They bring nothing for blocks this
+    small, either: on a busy machine, two that wait for each other are many times slower than one.
+    """
+    limit: AbstractContextManager[Any] = _libraries().limit(limits=1, user_api="blas")
+    return limit
 
 
 def blocks(features: NDArray[Any]) -> Iterator[slice]:
@@ -210,8 +228,9 @@ def harmonise(
     From the plain logistic fit on, weights are computed from a fit's scores and held fixed in the
     next. Taken as they are, they swing: the bins that one fit empties weigh most in the next, with
     or without momentum of the counts. So each fit has the mean of all weights up to it (the method
-    of successive averages), until one more changes the mean by little. ``tol`` is reached by the
-    last one only; iterations are summed up.
+    of successive averages), until one more changes the mean by little. Weights jump where a sample
+    moves into another bin, so a fit whose own weights are exactly these need not exist. ``tol`` is
+    reached by the last one only; iterations are summed up.
     """
     rough = max(tol, ROUGH)
     solution = solve(problem, Logistic(), start, rough)

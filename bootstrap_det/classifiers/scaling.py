@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from bootstrap_det.exceptions import DataError
 
+FEATURE_SCALE = 64.0  # that linear models see bytes in, so that they are about 1
+
 
 def about_one(features: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
     """Return features of about 1, for a linear model, and what they were divided by.
@@ -17,7 +19,7 @@ def about_one(features: NDArray[Any]) -> tuple[NDArray[np.float32], float]:
     """
     if features.dtype != np.uint8:
         return features, 1.0
-    return features.astype(np.float32) / np.float32(64.0), 64.0
+    return features.astype(np.float32) / np.float32(FEATURE_SCALE), FEATURE_SCALE
 
 
 def value_scale(features: NDArray[Any]) -> float:

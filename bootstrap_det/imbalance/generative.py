@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float, check_int
-from bootstrap_det.classifiers.learners import Model, Samples
+from bootstrap_det.classifiers.learners import Model
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.samples import COPY, TURNED, Jitter
 

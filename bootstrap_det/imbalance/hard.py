@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float, check_int
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.imbalance.rows import near_as_negatives
 from bootstrap_det.mining.pool import Pass, Pool
 from bootstrap_det.mining.strategy import Round, Strategy

@@ -8,7 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.imbalance import classes, generative, hard, soft
+from bootstrap_det.imbalance import classes, generative, hard, online, soft
 from bootstrap_det.imbalance.ensembles import Ensemble
 from bootstrap_det.imbalance.library import OfLibrary, number_or_text, unknown_parameter
 from bootstrap_det.imbalance.resampling import Resample
@@ -20,6 +20,7 @@ _STRATEGIES: Mapping[str, type[Strategy]] = {
         hard.Bootstrap,
         hard.Random,
         hard.HardNegative,
+        online.Ohem,
         hard.IouBalanced,
         hard.IouLowerBound,
         soft.ClassWeight,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import pairwise_distances_argmin
 
 from bootstrap_det._validation import check_int
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.imbalance.library import (
     SAMPLERS,
@@ -32,6 +32,9 @@ from bootstrap_det.samples import COPY, NEAR
 
 MAX_NEGATIVES = 20_000  # the time of a search for neighbours grows with the square
 _RANDOM = ("RandomOverSampler", "RandomUnderSampler")  # they search for none
+# What ADASYN says where classes are nearly equal, or where no sample has a neighbour of the other
+# class: by its formula, there is nothing to add then.
+_NOTHING_TO_ADD = ("No samples will be generated", "Not any neigbours belong to the majority")
 _ROWS = 1024  # written, compared or hashed at a time
 
 
@@ -182,9 +185,9 @@ class Resample(OfLibrary):
             try:
                 made, of_class = sampler.fit_resample(features, labels.astype(int))
             except (ValueError, RuntimeError) as error:
-                if "No samples will be generated" not in str(error):  # else, nothing is to be done
+                if not any(reason in str(error) for reason in _NOTHING_TO_ADD):
                     raise self._explained(error, labels) from error
-                return _unchanged(part), []
+                return _unchanged(part), [one_sentence(error)]
             drawn = _traced(sampler, features, labels, made.astype(np.float32), of_class == 1)
         return drawn, sorted({one_sentence(str(warning.message)) for warning in caught})
 
@@ -200,8 +203,6 @@ class Resample(OfLibrary):
         way = "change its parameters or take another strategy"
         if neighbours and "n_neighbors" in str(error):
             way = f"lower {' or '.join(neighbours)}, or give more objects"
-        elif self.class_name == "ADASYN":
-            way = "take 'smote'"
         return DataError(
             f"The strategy {self.spec!r} cannot resample {labels.sum()} positives and "
             f"{(~labels).sum()} negatives ({one_sentence(error)}); {way}."

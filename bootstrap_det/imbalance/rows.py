@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
-from bootstrap_det.classifiers.learners import Samples
+from bootstrap_det.classifiers.platt import platt
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.samples import NEAR
 
 
@@ -61,13 +61,6 @@ def probabilities(samples: Samples) -> NDArray[np.float64] | None:
     scores = np.where(np.isfinite(scores), scores, 0.0)
     factor, offset = platt(scores, samples.labels)
     return np.asarray(expit(factor * scores + offset))
-
-
-def platt(scores: NDArray[np.float64], labels: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return factor and offset that make scores log odds, where both classes weigh the same."""
-    unit = max(float(scores.std()), 1e-9)  # scores of any size are fitted alike
-    fitted = LogisticRegression(C=1e3, class_weight="balanced").fit(scores[:, None] / unit, labels)
-    return float(fitted.coef_[0, 0]) / unit, float(fitted.intercept_[0])
 
 
 def _kinds(samples: Samples) -> NDArray[np.uint8]:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_float, check_int
 from bootstrap_det.channels import Channels
-from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model, Samples
+from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
@@ -143,6 +144,7 @@ class Recipe:
         cache: NegativeCache,
         positive_scores: NDArray[np.float64] | None = None,
         n_random: int = 0,
+        learnt: Model | None = None,
     ) -> Samples:
         """Return all that is there to fit a round on; scores are those of the round before."""
         n_plain = self.n_features // self.channels.n_window_channels * self.channels.n_channels
@@ -157,6 +159,7 @@ class Recipe:
             ious=positives.ious,
             kinds=positives.kinds,
             n_random=n_random,
+            learnt=learnt,
         )
 
     def cache(self, max_bytes: int) -> NegativeCache:
@@ -266,7 +269,7 @@ def bootstrap(
         with clock.phase("fit"):  # retrain from scratch on everything held
             n_random = state.records[0].n_mined if state.records else len(state.cache)
             samples = strategy.samples(
-                recipe.samples(positives, state.cache, scores, n_random),
+                recipe.samples(positives, state.cache, scores, n_random, pool.learnt),
                 Round(index, params.seed, state.templates[0].model if state.templates else None),
             )
             model, state.memory = recipe.learner.fit(

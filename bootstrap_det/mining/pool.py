@@ -10,6 +10,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import DTypeLike, NDArray
 
+from bootstrap_det.classifiers.learners import Model
 from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError
@@ -37,6 +38,7 @@ class Pool:
         self.limit = limit
         self.threshold = 0.0
         self.scanned = False  # by a detector
+        self.learnt: Model | None = None  # by an online strategy, in this pass
         self.features = np.empty((0, n_features), dtype)
         self.identities = np.empty((0, 5), np.int64)
         self.scores = np.empty(0)

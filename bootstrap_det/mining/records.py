@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from bootstrap_det.classifiers.learners import Samples
+    from bootstrap_det.classifiers.training_samples import Samples
     from bootstrap_det.mining.cache import Added
     from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState
     from bootstrap_det.mining.pool import Pool

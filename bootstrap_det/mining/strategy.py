@@ -12,7 +12,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from bootstrap_det.classifiers.learners import Learner, Model, Samples
+from bootstrap_det.classifiers.learners import Learner, Model
+from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.mining.pool import Pass, Pool
 from bootstrap_det.samples import Jitter, ObjectRows
 
