@@ -137,8 +137,8 @@ class Qfl(Strategy):
         How fast the say of a sample falls as its probability comes close to its agreement.
     n_copies : int, default=4
         Least number of changed copies of a positive, of other agreement than 1.
-    shift, scale : float, default=0.1 and 0.15
-        Least limits of their change, see :class:`Jitter`.
+    shift, scale : float, default=0.0
+        Least limits of their change, see :class:`Jitter`; by default those that there are.
 
     References
     ----------
@@ -147,8 +147,8 @@ class Qfl(Strategy):
 
     beta: float = 2.0
     n_copies: int = 4
-    shift: float = 0.1
-    scale: float = 0.15
+    shift: float = 0.0
+    scale: float = 0.0
     name: ClassVar[str] = "qfl"
 
     def __post_init__(self) -> None:
@@ -181,8 +181,8 @@ class Pisa(Strategy):
         How steeply the weight falls.
     n_copies : int, default=4
         Least number of changed copies of a positive, to be ranked.
-    shift, scale : float, default=0.1 and 0.15
-        Least limits of their change, see :class:`Jitter`.
+    shift, scale : float, default=0.0
+        Least limits of their change, see :class:`Jitter`; by default those that there are.
 
     References
     ----------
@@ -192,8 +192,8 @@ class Pisa(Strategy):
     beta: float = 0.2
     gamma: float = 2.0
     n_copies: int = 4
-    shift: float = 0.1
-    scale: float = 0.15
+    shift: float = 0.0
+    scale: float = 0.0
     name: ClassVar[str] = "pisa"
 
     def __post_init__(self) -> None:
