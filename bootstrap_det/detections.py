@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_boxes
 from bootstrap_det.exceptions import ParameterError
+
+_OPTIONAL = ("classes", "class_probabilities", "probabilities", "sources")
 
 
 @dataclass(frozen=True)
@@ -27,12 +29,29 @@ class Detections:
         Names of the classes.
     image_id : int or None
         Which picture, when the caller said so.
+    classes : ndarray of shape (n,), str, or None
+        Which class of its label's group each is; None where the detector has no second level.
+    class_probabilities : ndarray of shape (n,), float64, or None
+        Of that class, given that the detection is an object of the group.
+    probabilities : ndarray of shape (n,), float64, or None
+        That the detection is an object of the group.
+    sources : ndarray of shape (n,), int, or None
+        Which of a scan's candidates each came from, where it came from one.
+
+    Raises
+    ------
+    ParameterError
+        When a column has not one entry for each box.
     """
 
     boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
     scores: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     labels: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, dtype=np.str_))
     image_id: int | None = None
+    classes: NDArray[np.str_] | None = None
+    class_probabilities: NDArray[np.float64] | None = None
+    probabilities: NDArray[np.float64] | None = None
+    sources: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "boxes", check_boxes(self.boxes))
@@ -40,6 +59,16 @@ class Detections:
             raise ParameterError(
                 "boxes, scores and labels of Detections must have one entry each. Got "
                 f"{len(self.boxes)}, {len(self.scores)} and {len(self.labels)} instead."
+            )
+        for name in _OPTIONAL:
+            if (column := getattr(self, name)) is not None and len(column) != len(self.boxes):
+                raise ParameterError(
+                    f"The {name!r} of Detections must have one entry for each of the "
+                    f"{len(self.boxes)} boxes. Got {len(column)} instead."
+                )
+        if (self.classes is None) != (self.class_probabilities is None):
+            raise ParameterError(
+                "Detections need both 'classes' and 'class_probabilities', or neither. Got one."
             )
 
     def __len__(self) -> int:
@@ -49,26 +78,62 @@ class Detections:
         """Return the detections at a slice, a mask or an array of indices."""
         if isinstance(which, int | np.integer):
             which = [which]
-        return Detections(self.boxes[which], self.scores[which], self.labels[which], self.image_id)
+        columns = {name: getattr(self, name) for name in ("boxes", "scores", "labels", *_OPTIONAL)}
+        chosen: dict[str, Any] = {
+            name: None if column is None else column[which] for name, column in columns.items()
+        }
+        return replace(self, **chosen)
+
+    @property
+    def names(self) -> NDArray[np.str_]:
+        """The most exact name of each: its class, or its label where there are no classes."""
+        return self.labels if self.classes is None else self.classes
+
+    @property
+    def class_scores(self) -> NDArray[np.float64]:
+        """What detections of one class are ranked by, shape (n,).
+
+        The score plus the logarithm of the class' probability; the score without classes.
+        """
+        if self.class_probabilities is None:
+            return self.scores
+        tiny = np.finfo(np.float64).tiny
+        return np.asarray(self.scores + np.log(np.maximum(self.class_probabilities, tiny)))
 
     def mapped(self, relative: tuple[float, ...]) -> Detections:
         """Return the detections with boxes of another convention, see :func:`boxes.relative`."""
-        boxes = box_ops.relative(self.boxes, relative)
-        return Detections(boxes, self.scores, self.labels, self.image_id)
+        return replace(self, boxes=box_ops.relative(self.boxes, relative))
 
     def to_coco(self, category_ids: dict[str, int]) -> list[dict[str, Any]]:
-        """Return COCO results, one dict a detection; unknown labels raise KeyError."""
+        """Return COCO results, one dict a detection; unknown labels raise KeyError.
+
+        Where there are classes, the category is the class and the score that of the class
+        (:attr:`class_scores`); the group, its score and both probabilities are added.
+        """
+        columns = (box_ops.xyxy_to_xywh(self.boxes), self.class_scores, self.names)
         return [
             {
                 "image_id": self.image_id,
-                "category_id": category_ids[str(label)],
+                "category_id": category_ids[str(name)],
                 "bbox": [round(float(v), 2) for v in box],
                 "score": round(float(score), 6),
+                **self._group_entry(index),
             }
-            for box, score, label in zip(
-                box_ops.xyxy_to_xywh(self.boxes), self.scores, self.labels, strict=True
-            )
+            for index, (box, score, name) in enumerate(zip(*columns, strict=True))
         ]
+
+    def _group_entry(self, index: int) -> dict[str, Any]:
+        """Return what is known of a detection's group, empty where there are no classes."""
+        if self.class_probabilities is None:
+            return {}
+        entry = {
+            "group": str(self.labels[index]),
+            "group_score": round(float(self.scores[index]), 6),
+            "class_probability": round(float(self.class_probabilities[index]), 6),
+        }
+        if self.probabilities is not None:
+            entry["probability"] = round(float(self.probabilities[index]), 6)
+        return entry
 
 
 @dataclass(frozen=True)

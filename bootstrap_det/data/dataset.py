@@ -142,8 +142,9 @@ class Dataset:
     def digest(self) -> str:
         """Return the SHA-256, in hex, of what is in the data set and in which order.
 
-        It covers names, sizes, boxes, labels, flags and groups, the pixels of crops and of pictures in
-        memory, and the keys of sources. It does not cover where files lie, nor their content.
+        It covers names, sizes, boxes, labels, flags and groups, the pixels of crops and of
+        pictures in memory, and the keys of sources. It does not cover where files lie, nor their
+        content.
         """
         total = hashlib.sha256()
         for picture in self.pictures:

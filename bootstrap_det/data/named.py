@@ -207,9 +207,7 @@ def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     )
 
 
-def _signs(
-    about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False
-) -> Splits:
+def _signs(about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False) -> Splits:
     labels = "class" if classes else "group"
     return Splits(
         about.name,
@@ -235,9 +233,7 @@ def _mit_cmu(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     return Splits(about.name, test=_noted(test, about, root), detection_map=where)
 
 
-def _gtsdb(
-    about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False
-) -> Splits:
+def _gtsdb(about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False) -> Splits:
     if not all((root / file).exists() for file in about.files):
         folder = (root / about.original[0]).parent
         train, test = (gtsdb.read_gtsdb(folder, p, classes=classes) for p in ("train", "test"))

@@ -29,6 +29,7 @@ _STRATEGIES: Mapping[str, type[Strategy]] = {
         generative.AdversarialOcclusion,
         generative.AdversarialRotation,
         classes.ForegroundBalanced,
+        classes.Hierarchical,
     )
 }
 
