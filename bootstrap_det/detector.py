@@ -127,6 +127,13 @@ class Detector:
         return tuple(sorted({template.label for template in self.templates}))
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """What detections can be called: the classes of labels that have any, and the others."""
+        models = self.classes
+        own = [models[label].labels if label in models else (label,) for label in self.labels]
+        return tuple(sorted({name for each in own for name in each}))
+
+    @property
     def lowest_score(self) -> float:
         """The least score worth listing: where the cascades end, the margin of a linear model."""
         return min(
