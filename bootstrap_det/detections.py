@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_boxes
 from bootstrap_det.exceptions import ParameterError
 
-_OPTIONAL = ("classes", "class_probabilities", "probabilities", "sources")
+_OF_CLASSES = ("classes", "class_probabilities", "probabilities")
+_OPTIONAL = (*_OF_CLASSES, "sources")
+_LEAST = 1e-15  # and 1 minus it: probabilities whose log odds are finite
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,8 @@ class Detections:
     Raises
     ------
     ParameterError
-        When a column has not one entry for each box.
+        When a column has not one entry for each box, or some of those of a second level are
+        missing.
     """
 
     boxes: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
@@ -66,9 +70,9 @@ class Detections:
                     f"The {name!r} of Detections must have one entry for each of the "
                     f"{len(self.boxes)} boxes. Got {len(column)} instead."
                 )
-        if (self.classes is None) != (self.class_probabilities is None):
+        if len({getattr(self, name) is None for name in _OF_CLASSES}) > 1:
             raise ParameterError(
-                "Detections need both 'classes' and 'class_probabilities', or neither. Got one."
+                f"Detections need all of {', '.join(map(repr, _OF_CLASSES))}, or none. Got some."
             )
 
     def __len__(self) -> int:
@@ -93,12 +97,13 @@ class Detections:
     def class_scores(self) -> NDArray[np.float64]:
         """What detections of one class are ranked by, shape (n,).
 
-        The score plus the logarithm of the class' probability; the score without classes.
+        The log odds that the detection is an object of the group and of the class; 0 is a
+        probability of one half. Without classes, the score.
         """
-        if self.class_probabilities is None:
+        if self.class_probabilities is None or self.probabilities is None:
             return self.scores
-        tiny = np.finfo(np.float64).tiny
-        return np.asarray(self.scores + np.log(np.maximum(self.class_probabilities, tiny)))
+        both = self.class_probabilities * self.probabilities
+        return np.asarray(logit(np.clip(both, _LEAST, 1.0 - _LEAST)))
 
     def mapped(self, relative: tuple[float, ...]) -> Detections:
         """Return the detections with boxes of another convention, see :func:`boxes.relative`."""
@@ -124,16 +129,14 @@ class Detections:
 
     def _group_entry(self, index: int) -> dict[str, Any]:
         """Return what is known of a detection's group, empty where there are no classes."""
-        if self.class_probabilities is None:
+        if self.class_probabilities is None or self.probabilities is None:
             return {}
-        entry = {
+        return {
             "group": str(self.labels[index]),
             "group_score": round(float(self.scores[index]), 6),
+            "probability": round(float(self.probabilities[index]), 6),
             "class_probability": round(float(self.class_probabilities[index]), 6),
         }
-        if self.probabilities is not None:
-            entry["probability"] = round(float(self.probabilities[index]), 6)
-        return entry
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ class Detector:
         Suppress a detection, too, that overlaps a better one of another label by more than
         ``nms_threshold``, where objects of two labels never share a place.
     classes : mapping of str to ClassModel or None, default=None
-        A second level: for labels that are groups, what tells the classes of a group apart.
+        A second level: for each label, a group, what tells the classes of the group apart.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -128,10 +128,9 @@ class Detector:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What detections can be called: the classes of labels that have any, and the others."""
-        models = self.classes
-        own = [models[label].labels if label in models else (label,) for label in self.labels]
-        return tuple(sorted({name for each in own for name in each}))
+        """What detections can be called: the classes, or the labels where there are none."""
+        classes = {name for model in self.classes.values() for name in model.labels}
+        return tuple(sorted(classes)) or self.labels
 
     @property
     def lowest_score(self) -> float:
@@ -227,7 +226,7 @@ class Detector:
         extents = [template.window for template in self.templates]
         pixels = self.prepare(image)
         features = window_features(pixels, self.pyramid, extents, self.channels, windows)
-        models = [self.classes.get(template.label) for template in self.templates]
+        models = [self.classes[template.label] for template in self.templates]
         return with_classes(detections, models, windows[:, 3], features)
 
     def detect_batch(

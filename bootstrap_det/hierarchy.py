@@ -15,7 +15,7 @@ from bootstrap_det.detections import Detections
 
 def with_classes(
     detections: Detections,
-    models: Sequence[ClassModel | None],
+    models: Sequence[ClassModel],
     templates: NDArray[np.int64],
     features: Sequence[NDArray[Any]],
 ) -> Detections:
@@ -25,24 +25,25 @@ def with_classes(
     ----------
     detections : Detections
         Of one picture.
-    models : sequence of ClassModel or None
-        Of each template's label. Without one, the label is its own class, its probabilities 1.
+    models : sequence of ClassModel
+        Of each template's label.
     templates : ndarray of shape (n,), int64
         Which template found each.
     features : sequence of ndarray of shape (n_of_template, n_features)
         Of the windows that the detections came from, see
         :func:`bootstrap_det.windows.window_features`.
     """
-    names = detections.labels.astype(object)
-    of_class, of_group = np.ones(len(names)), np.ones(len(names))
+    classes = np.zeros(len(detections), dtype=object)
+    of_class, of_group = np.zeros(len(detections)), np.zeros(len(detections))
     for index, (model, own) in enumerate(zip(models, features, strict=True)):
-        rows = np.flatnonzero(templates == index)
-        if model is not None and len(rows):
-            shares = model.probabilities(own)
-            names[rows] = np.array(model.labels, dtype=object)[shares.argmax(axis=1)]
-            of_class[rows] = shares.max(axis=1)
-            of_group[rows] = model.group_probabilities(detections.scores[rows])
-    classes = np.array(names.tolist(), dtype=np.str_)
+        rows = templates == index
+        shares = model.probabilities(own)
+        classes[rows] = np.array(model.labels, dtype=object)[shares.argmax(axis=1)]
+        of_class[rows] = shares.max(axis=1)
+        of_group[rows] = model.group_probabilities(detections.scores[rows])
     return replace(
-        detections, classes=classes, class_probabilities=of_class, probabilities=of_group
+        detections,
+        classes=np.array(classes.tolist(), dtype=np.str_),
+        class_probabilities=of_class,
+        probabilities=of_group,
     )

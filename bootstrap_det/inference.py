@@ -118,10 +118,10 @@ class FileDetections:
 
 def _class_row(found: Detections, index: int) -> list[str]:
     """Return class, its probability and that of the label; nothing where there are no classes."""
+    columns = (found.class_probabilities, found.probabilities)
     if found.classes is None:
         return []
-    columns = (found.class_probabilities, found.probabilities)
-    shares = ["" if column is None else f"{column[index]:.4f}" for column in columns]
+    shares = [f"{column[index]:.4f}" for column in columns if column is not None]
     return [str(found.classes[index]), *shares]
 
 

@@ -54,19 +54,21 @@ def check_templates(templates: tuple[Template, ...], channels: Channels) -> None
 def check_classes(
     classes: Mapping[str, ClassModel], templates: Sequence[Template], channels: Channels
 ) -> None:
-    """Raise ParameterError unless each model of classes fits the templates of its label."""
+    """Raise ParameterError unless each label has a model of its classes that fits, or none has."""
     labels = sorted({template.label for template in templates})
-    if unknown := sorted(set(classes) - set(labels)):
+    if not classes:
+        return
+    if sorted(classes) != labels:
         raise ParameterError(
-            f"The 'classes' of a Detector must be of its labels, {', '.join(map(repr, labels))}. "
-            f"Got {unknown[0]!r}; leave it out, or add its template."
+            f"The 'classes' of a Detector must be of each of its labels, "
+            f"{', '.join(map(repr, labels))}, or of none. Got {', '.join(map(repr, classes))}."
         )
     for template in templates:
-        model = classes.get(template.label)
+        n_features = classes[template.label].n_features
         n_cells = int(np.prod(channels.grid_shape(template.window.size)))
-        if model and model.n_features != channels.n_window_channels * n_cells:
+        if n_features != channels.n_window_channels * n_cells:
             raise ParameterError(
-                f"The classes of {template.label!r} have weights of {model.n_features} features, "
-                f"but a window has {channels.n_window_channels * n_cells}. Train them with the "
-                "same channels and window."
+                f"The classes of {template.label!r} have weights of {n_features} features, but a "
+                f"window has {channels.n_window_channels * n_cells}. Train them with the same "
+                "channels and window."
             )

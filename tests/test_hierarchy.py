@@ -321,11 +321,11 @@ def test_a_model_file_whose_classes_are_damaged_is_refused(bars, tmp_path):
 def test_classes_must_fit_the_detector(bars):
     detector = bars[1].detector
     model = detector.classes["lying"]
-    with pytest.raises(ParameterError, match=r"'classes' of a Detector .*Got 'round'"):
-        detector.replace(classes={"round": model})
+    with pytest.raises(ParameterError, match=r"'classes' of a Detector .*of none. Got 'lying'\."):
+        detector.replace(classes={"lying": model})
     small = ClassModel(("a",), np.zeros((1, 3)), np.zeros(1))
     with pytest.raises(ParameterError, match=r"'lying' have weights of 3 features, but"):
-        detector.replace(classes={"lying": small})
+        detector.replace(classes={**detector.classes, "lying": small})
     alone = detector.of_label("standing")
     assert set(alone.classes) == {"standing"}
 
@@ -349,13 +349,17 @@ def test_detections_carry_their_columns(bars):
     )  # fmt: skip
     assert found[1].classes.tolist() == ["y"]
     assert found.mapped((0, 0, 1, 2)).class_probabilities.tolist() == [0.5, 1.0]
-    np.testing.assert_allclose(found.class_scores, [2.0 + np.log(0.5), 1.0])
+    np.testing.assert_allclose(found.class_scores, np.log([0.45 / 0.55, 0.8 / 0.2]))
+    assert (
+        replace(found, class_probabilities=np.ones(2), probabilities=np.ones(2)).class_scores[0]
+        < 40
+    )
     entry = found.to_coco({"x": 1, "y": 2})[0]
     assert (entry["category_id"], entry["group"], entry["group_score"]) == (1, "a", 2.0)
     assert (entry["class_probability"], entry["probability"]) == (0.5, 0.9)
     with pytest.raises(ParameterError, match=r"'classes' of Detections .* 1 boxes\. Got 2"):
         Detections([[0, 0, 4, 4]], np.ones(1), np.array(["a"]), classes=np.array(["x", "y"]))
-    with pytest.raises(ParameterError, match="both 'classes' and 'class_probabilities'"):
+    with pytest.raises(ParameterError, match="'probabilities', or none"):
         replace(found, class_probabilities=None)
 
 
@@ -419,7 +423,7 @@ def test_classes_are_counted_inside_what_was_found():
     truth = Dataset("a", (picture,), categories=tuple(GROUPS), groups=GROUPS)
     # Of lying: one right, one of the wrong class, one where a standing object is.
     found = Detections(boxes, np.array([3.0, 2.0, 1.0]), np.array(["lying"] * 3), 0,
-                       np.array(["lying_1"] * 3), np.array([0.9, 0.6, 0.5]))  # fmt: skip
+                       np.array(["lying_1"] * 3), np.array([0.9, 0.6, 0.5]), np.ones(3))  # fmt: skip
     level = evaluate_classes(truth, [found], ["lying", "standing"])
     assert (level.accuracy, level.n_found) == (0.5, 2)
     tables = {group: table.counts.tolist() for group, table in level.confusion.items()}
