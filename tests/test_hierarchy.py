@@ -186,7 +186,8 @@ def test_classes_are_learnt_with_a_temperature_of_held_out_objects(rng, dtype, n
     model, fit = fit_classes(features, labels, objects)
     assert (np.array(model.labels)[model.probabilities(features).argmax(axis=1)] == labels).all()
     assert fit.accuracy > 0.9
-    assert fit.temperature > 0
+    sure = model.probabilities(features).max(axis=1)
+    assert 0.8 < sure.mean() < 0.999  # however far apart, some doubt stays
     again, _ = fit_classes(features, labels, objects)
     np.testing.assert_array_equal(again.weights, model.weights)
 
@@ -350,10 +351,8 @@ def test_detections_carry_their_columns(bars):
     assert found[1].classes.tolist() == ["y"]
     assert found.mapped((0, 0, 1, 2)).class_probabilities.tolist() == [0.5, 1.0]
     np.testing.assert_allclose(found.class_scores, np.log([0.45 / 0.55, 0.8 / 0.2]))
-    assert (
-        replace(found, class_probabilities=np.ones(2), probabilities=np.ones(2)).class_scores[0]
-        < 40
-    )
+    sure = replace(found, class_probabilities=np.ones(2), probabilities=np.ones(2))
+    assert np.isfinite(sure.class_scores).all()
     entry = found.to_coco({"x": 1, "y": 2})[0]
     assert (entry["category_id"], entry["group"], entry["group_score"]) == (1, "a", 2.0)
     assert (entry["class_probability"], entry["probability"]) == (0.5, 0.9)
@@ -422,8 +421,10 @@ def test_classes_are_counted_inside_what_was_found():
                       pixels=np.zeros((20, 60), np.uint8))  # fmt: skip
     truth = Dataset("a", (picture,), categories=tuple(GROUPS), groups=GROUPS)
     # Of lying: one right, one of the wrong class, one where a standing object is.
-    found = Detections(boxes, np.array([3.0, 2.0, 1.0]), np.array(["lying"] * 3), 0,
-                       np.array(["lying_1"] * 3), np.array([0.9, 0.6, 0.5]), np.ones(3))  # fmt: skip
+    found = Detections(
+        boxes, np.array([3.0, 2.0, 1.0]), np.array(["lying"] * 3), 0,
+        np.array(["lying_1"] * 3), np.array([0.9, 0.6, 0.5]), np.ones(3),
+    )  # fmt: skip
     level = evaluate_classes(truth, [found], ["lying", "standing"])
     assert (level.accuracy, level.n_found) == (0.5, 2)
     tables = {group: table.counts.tolist() for group, table in level.confusion.items()}

@@ -55,10 +55,14 @@ class _HeldOut:
     logits: NDArray[np.float64]
     columns: NDArray[np.intp]
 
-    def loss(self, temperature: float = 1.0) -> float:
-        """Return the mean negative log probability of the true class."""
+    def loss(self, temperature: float = 1.0, doubt: float = 0.0) -> float:
+        """Return the mean negative log probability of the true class.
+
+        ``doubt`` is the share of each window that counts for all classes alike.
+        """
         logs = log_softmax(self.logits / temperature, axis=1)
-        return -float(logs[np.arange(len(logs)), self.columns].mean())
+        true = logs[np.arange(len(logs)), self.columns]
+        return -float(((1.0 - doubt) * true + doubt * logs.mean(axis=1)).mean())
 
 
 def fit_classes(
@@ -74,7 +78,8 @@ def fit_classes(
 
     Multinomial logistic regression, its C chosen by cross-validation over objects: all windows of
     an object are held out together. The logits' temperature [1]_ is fitted on the same held-out
-    windows. A class of one object is learnt, but takes no part in either choice.
+    windows, one object's worth of doubt added. A class of one object is learnt, but takes no part
+    in either choice.
 
     Parameters
     ----------
@@ -119,7 +124,7 @@ def fit_classes(
         folds = _folds(columns, objects, np.random.default_rng([seed, 17]))
         c, held_out = _choose(scaled, columns, folds, (C,) if C else C_GRID, balanced)
         weights, bias = _fit(scaled, columns, c, balanced, len(names))
-    temperature = _temperature(held_out)
+    temperature = _temperature(held_out, sum(counts.values()))
     model = ClassModel(
         tuple(map(str, names)),
         (weights / (scale * temperature)).astype(np.float32),
@@ -199,13 +204,16 @@ def _fit(
     return weights, bias
 
 
-def _temperature(held_out: _HeldOut | None) -> float:
+def _temperature(held_out: _HeldOut | None, n_objects: int) -> float:
     if held_out is None:
         return 1.0
-    limit = np.log(MAX_TEMPERATURE)
-    found = minimize_scalar(
-        lambda log: held_out.loss(float(np.exp(log))), bounds=(-limit, limit), method="bounded"
-    )
+    # As in Platt's targets: where no held-out object is mistaken, the next one may be.
+    doubt, limit = 1.0 / (n_objects + 2.0), np.log(MAX_TEMPERATURE)
+
+    def loss(log: float) -> float:
+        return held_out.loss(float(np.exp(log)), doubt)
+
+    found = minimize_scalar(loss, bounds=(-limit, limit), method="bounded")
     return float(np.exp(found.x))
 
 
