@@ -225,11 +225,12 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
 
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
+    if not options["test_dataset"] and not options["test_data"]:
+        raise ParameterError("Give the test set with --test-dataset or --test-data.")
     detector = jobs.load_detector(options) if options["model"] else None
     by_class = options["classes"] or bool(detector and detector.classes)
     test = jobs.test_splits(options, by_class)
-    if test.test is None:
-        raise ParameterError("Give the test set with --test-dataset or --test-data.")
+    assert test.test is not None  # it would have been refused
     if detector is None:
         evaluation = evaluate_results(
             options["results"],
