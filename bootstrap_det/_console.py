@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,16 @@ from rich.table import Table
 
 from bootstrap_det.mining import Callback, RoundRecord, TrainingState
 
+MAX_MISTAKES = 8  # kinds of them to print of each group
 MIN_POSITIVES_FOUND = 0.5  # below it, a detector is likely to find little
 
-_PHASES = {"positives": "cutting positives", "mine": "scanning negatives", "evaluate": "testing"}
+_PHASES = {
+    "positives": "cutting positives",
+    "mine": "scanning negatives",
+    "evaluate": "testing",
+    "calibrate": "calibrating the groups",
+}
+_OUTSIDE_ROUNDS = ("positives", "calibrate")
 
 
 class RunDisplay(Callback):
@@ -39,7 +47,7 @@ class RunDisplay(Callback):
         name = _PHASES.get(phase, phase)
         if n_done == n_total and phase == "mine":
             name = "fitting"  # what follows cannot be counted
-        text = name if phase == "positives" else f"round {self._round}: {name}"
+        text = name if phase in _OUTSIDE_ROUNDS else f"round {self._round}: {name}"
         if n_done == 1:  # the remaining time is that of this phase
             self.progress.reset(self._task, total=n_total)
         self.progress.update(self._task, description=text, completed=n_done, total=n_total)
@@ -129,6 +137,52 @@ def confusion_table(confusion: dict[str, Any]) -> Table:
     return table
 
 
+def print_classes(classes: dict[str, Any], console: Console | None = None) -> None:
+    """Print how well classes are told apart inside groups, as lines and tables."""
+    console = console or Console()
+    console.print()
+    console.print(classes_table(classes))
+    for group, entry in classes["groups"].items():
+        lines = mistakes(entry["confusion"])
+        if lines:
+            console.print(f"\ntaken for another class of {group}:", highlight=False)
+        for line in lines:
+            console.print(f"  {line}", highlight=False)
+
+
+def classes_table(classes: dict[str, Any]) -> Table:
+    """Return the second level's measures by group as a table."""
+    table = Table(title=None, box=None, header_style="bold", pad_edge=False)
+    table.add_column("classes inside")
+    for heading in ("found", "right class", "mean AP@0.5"):
+        table.add_column(heading, justify="right")
+    for group, entry in classes["groups"].items():
+        own = [classes["ap"][name] for name in entry["confusion"]["labels"]]
+        known = [ap for ap in own if ap is not None]
+        mean = sum(known) / len(known) if known else None
+        table.add_row(group, str(entry["n_found"]), _number(entry["accuracy"], 3), _number(mean, 3))
+    table.add_row(
+        "all", str(classes["n_found"]), _number(classes["accuracy"], 3),
+        _number(classes["mean_ap"], 3),
+    )  # fmt: skip
+    return table
+
+
+def mistakes(confusion: dict[str, Any], *, most: int = MAX_MISTAKES) -> list[str]:
+    """Return which class was taken for which, the most frequent mistakes first."""
+    names, counts = confusion["labels"], confusion["counts"]
+    wrong = [
+        (counts[row][column], names[row], names[column])
+        for row in range(len(names))
+        for column in range(len(names))
+        if row != column and counts[row][column]
+    ]
+    wrong.sort(key=lambda each: (-each[0], *each[1:]))
+    lines = [textwrap.shorten(f"{n} {was} as {found}", 76) for n, was, found in wrong[:most]]
+    more = sum(n for n, _, _ in wrong[most:])
+    return [*lines, *([f"{more} others, in the JSON"] if more else [])]
+
+
 def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
     """Print the table, what was left out, and where the files are."""
     console.print()
@@ -136,12 +190,21 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
     test = summary["test"]
     if summary["final"].get("labels"):
         print_labels(summary["final"], console)
+    if summary["final"].get("classes"):
+        print_classes(summary["final"]["classes"], console)
     if test:
         console.print(
             f"\nmeasured on {test['name']}: {test['n_images']} pictures, {test['n_objects']} "
             "objects\nfp/image: detections of score 0 and more that hit nothing\n"
             "recall@1: objects found at 1 false positive per picture"
         )
+    for group, fit in (summary["classes"] or {}).items():
+        if fit["rare"]:
+            few = ", ".join(f"{name} ({fit['n_objects'][name]})" for name in fit["rare"])
+            console.print(
+                f"[yellow]{len(fit['rare'])} rare classes of {group}[/], objects to train on in "
+                f"brackets: {few}", highlight=False,
+            )  # fmt: skip
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim")
     for what, entries in (

@@ -143,6 +143,11 @@ def detect(**options: Any) -> None:
     type=float,
     help="Detections below it are not listed; by default the model's lowest.",
 )
+@click.option(
+    "--classes",
+    is_flag=True,
+    help="A named set by its classes instead of its groups; a model with a second level has them.",
+)
 @DETECTOR
 @JOBS
 @SKIP_BAD
@@ -159,6 +164,8 @@ def evaluate(**options: Any) -> None:
         click.echo(_console.measures_text(measures))
         if measures.get("labels"):
             _console.print_labels(measures)
+        if measures.get("classes"):
+            _console.print_classes(measures["classes"])
 
 
 @main.command(
@@ -218,10 +225,13 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
 
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
-    test = jobs.test_splits(options)
-    if test.test is None:
+    if not options["test_dataset"] and not options["test_data"]:
         raise ParameterError("Give the test set with --test-dataset or --test-data.")
-    if options["results"]:
+    detector = jobs.load_detector(options) if options["model"] else None
+    by_class = options["classes"] or bool(detector and detector.classes)
+    test = jobs.test_splits(options, by_class)
+    assert test.test is not None  # it would have been refused
+    if detector is None:
         evaluation = evaluate_results(
             options["results"],
             test.test,
@@ -231,7 +241,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
         )
         return evaluation.to_dict()
     scan = evaluate_detector(
-        jobs.load_detector(options),
+        detector,
         test.test,
         labels=options["label"] or None,
         iou_threshold=options["iou_threshold"] or test.iou_threshold,

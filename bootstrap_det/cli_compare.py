@@ -142,7 +142,8 @@ def _base_job(options: dict[str, Any]) -> Job:
 
 def _specs(options: dict[str, Any], job: Job, console: Any) -> list[str]:
     """Return what is compared, and say what does not fit."""
-    from bootstrap_det.imbalance import available, make_strategy
+    from bootstrap_det.comparison import JobTrial
+    from bootstrap_det.imbalance import available
 
     if bool(options["strategies"]) == options["take_all"]:
         raise ParameterError("Give --strategies or --all, one of them; --list says what there is.")
@@ -151,7 +152,7 @@ def _specs(options: dict[str, Any], job: Job, console: Any) -> list[str]:
     fitting = []
     for name in available():
         try:
-            make_strategy(name).learner(job.recipe.learner)
+            JobTrial(job).job(name, 0)
         except ParameterError as error:
             console.print(f"left out: {error}", style="dim", highlight=False)
         else:

@@ -83,6 +83,11 @@ class JobTrial:
     def job(self, strategy: str, seed: int) -> Job:
         """Return the run with this strategy and seed."""
         remedy = make_strategy(strategy)
+        if remedy.by_group:
+            raise ParameterError(
+                f"The strategy {strategy!r} trains other labels than the others, so that their "
+                "measures cannot be compared. Leave it out; `train --strategy` measures it alone."
+            )
         recipes = tuple(
             replace(recipe, learner=remedy.learner(recipe.learner)) for recipe in self.base.recipes
         )

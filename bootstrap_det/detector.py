@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
-from bootstrap_det.channels import Channels, make_channels
-from bootstrap_det.classifiers.files import pack_model, unpack_model
-from bootstrap_det.classifiers.learners import MARGIN, Model
+from bootstrap_det.channels import Channels
+from bootstrap_det.classifiers.class_model import ClassModel
+from bootstrap_det.classifiers.learners import MARGIN
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.detections import Candidates, Detections
-from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, to_grey, to_rgb
+from bootstrap_det.model_files import pack_parts, unpack_parts
 from bootstrap_det.persistence import (
     check_format,
     damaged,
@@ -35,23 +36,16 @@ from bootstrap_det.persistence import (
 )
 from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
 from bootstrap_det.resample import Octaves
-from bootstrap_det.windows import Window, window_positions, windows_to_boxes
+from bootstrap_det.templates import Template as Template  # what a detector is made of
+from bootstrap_det.templates import check_classes, check_templates
+from bootstrap_det.windows import (
+    window_features,
+    window_identities,
+    window_positions,
+    windows_to_boxes,
+)
 
 SUPPRESSIONS = ("nms", "vote")
-
-
-@dataclass(frozen=True)
-class Template:
-    """A trained model, the window that it looks at, and the label that it stands for."""
-
-    window: Window
-    model: Model
-    label: str = "object"
-
-    def mirrored(self, channels: Channels) -> Template:
-        """Return the template that finds the mirror images of what this one finds."""
-        model = self.model.mirrored(channels.mirror_order)
-        return Template(self.window.mirrored(), model, self.label)
 
 
 @dataclass(frozen=True)
@@ -87,13 +81,15 @@ class Detector:
     across_labels : bool, default=False
         Suppress a detection, too, that overlaps a better one of another label by more than
         ``nms_threshold``, where objects of two labels never share a place.
+    classes : mapping of str to ClassModel or None, default=None
+        A second level: for each label, a group, what tells the classes of the group apart.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
     Raises
     ------
     ParameterError
-        When a parameter is out of range, or a template does not fit the channels.
+        When a parameter is out of range, or a template or its classes do not fit the channels.
     """
 
     def __init__(
@@ -107,6 +103,7 @@ class Detector:
         nms_kind: str = "iou",
         suppression: str = "nms",
         across_labels: bool = False,
+        classes: Mapping[str, ClassModel] | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
@@ -119,13 +116,21 @@ class Detector:
         self.nms_kind = check_choice(nms_kind, "nms_kind", "Detector", box_ops.OVERLAPS)
         self.suppression = check_choice(suppression, "suppression", "Detector", SUPPRESSIONS)
         self.across_labels = check_bool(across_labels, "across_labels", "Detector")
+        self.classes = dict(classes or {})
         self.provenance = dict(provenance or {})
-        _check_templates(self.templates, channels)
+        check_templates(self.templates, channels)
+        check_classes(self.classes, self.templates, channels)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Labels that the templates stand for, sorted, each once."""
         return tuple(sorted({template.label for template in self.templates}))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What detections can be called: the classes, or the labels where there are none."""
+        classes = {name for model in self.classes.values() for name in model.labels}
+        return tuple(sorted(classes)) or self.labels
 
     @property
     def lowest_score(self) -> float:
@@ -138,7 +143,8 @@ class Detector:
     def of_label(self, label: str) -> Detector:
         """Return the detector of one label's templates alone."""
         templates = [template for template in self.templates if template.label == label]
-        return self._with(templates)
+        classes = {name: model for name, model in self.classes.items() if name == label}
+        return self._with(templates, classes=classes)
 
     def detect(
         self,
@@ -176,7 +182,8 @@ class Detector:
         if threshold is not None and (note := self.threshold_note(threshold)):
             warnings.warn(note, UserWarning, stacklevel=2)
         found = self.scan(image, threshold=self.floor(threshold), n_threads=n_threads)
-        return self.settle(found, threshold=threshold, image_id=image_id)
+        settled = self.settle(found, threshold=threshold, image_id=image_id)
+        return self.classified(image, found, settled)
 
     def floor(self, threshold: float | None = None) -> float:
         """Return the least score of windows that bear on detections of a threshold and more."""
@@ -195,6 +202,32 @@ class Detector:
         limit = self.threshold if threshold is None else _number(threshold)
         detections = self.suppress(found, image_id=image_id)
         return detections[detections.scores >= limit]
+
+    def classified(
+        self, image: NDArray[Any], found: Candidates, detections: Detections
+    ) -> Detections:
+        """Return detections with the classes of the windows that they came from.
+
+        Without a second level they are returned as they are.
+
+        Parameters
+        ----------
+        image : ndarray
+            The picture that was scanned.
+        found : Candidates
+            What the scan gave.
+        detections : Detections
+            What :meth:`suppress` or :meth:`settle` left of it.
+        """
+        if not self.classes:
+            return detections
+        assert detections.sources is not None  # of a scan
+        windows = found.windows[detections.sources]
+        extents = [template.window for template in self.templates]
+        pixels = self.prepare(image)
+        features = window_features(pixels, self.pyramid, extents, self.channels, windows)
+        models = [self.classes[template.label] for template in self.templates]
+        return with_classes(detections, models, windows[:, 3], features)
 
     def detect_batch(
         self, images: Iterable[NDArray[Any]], *, threshold: float | None = None, n_jobs: int = 1
@@ -256,7 +289,7 @@ class Detector:
         if self.across_labels:
             index = self._nms(index, boxes, scores)
         index = index[box_ops.score_order(boxes[index], scores[index])]
-        return Detections(boxes[index], scores[index], labels[index], image_id)
+        return Detections(boxes[index], scores[index], labels[index], image_id, sources=index)
 
     def _nms(
         self, index: NDArray[np.intp], boxes: NDArray[np.float64], scores: NDArray[np.float64]
@@ -295,6 +328,7 @@ class Detector:
             "nms_kind": self.nms_kind,
             "suppression": self.suppression,
             "across_labels": self.across_labels,
+            "classes": self.classes,
             "provenance": self.provenance,
         }
         return Detector(templates, self.channels, **{**kept, **changes})
@@ -307,9 +341,8 @@ class Detector:
         DataError
             When the file cannot be written.
         """
-        header = model_header(self.provenance)
-        header["channels"] = {"name": type(self.channels).__name__, **self.channels.get_params()}
-        header["pyramid"] = self.pyramid.get_params()
+        parts, arrays = pack_parts(self.templates, self.classes, self.channels, self.pyramid)
+        header = {**model_header(self.provenance), **parts}
         header["detector"] = {
             "threshold": self.threshold,
             "nms_threshold": self.nms_threshold,
@@ -317,12 +350,6 @@ class Detector:
             "suppression": self.suppression,
             "across_labels": self.across_labels,
         }
-        header["templates"], arrays = [], {}
-        for index, template in enumerate(self.templates):
-            entry, parts = pack_model(template.model, index)
-            window, label = asdict(template.window), template.label
-            header["templates"].append({"window": window, "label": label, **entry})
-            arrays.update(parts)
         write_arrays(path, header, arrays)
 
     @classmethod
@@ -337,26 +364,9 @@ class Detector:
         header, arrays = read_arrays(path)
         check_format(header, path)
         try:
-            return cls._from_header(header, arrays)
+            return cls(**unpack_parts(header, arrays))
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(path, str(error) or type(error).__name__) from None
-
-    @classmethod
-    def _from_header(cls, header: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Detector:
-        templates = [
-            Template(
-                Window(tuple(entry["window"]["size"]), tuple(entry["window"]["object_box"])),
-                unpack_model(entry, arrays, index),
-                str(entry["label"]),
-            )
-            for index, entry in enumerate(header["templates"])
-        ]
-        channels = make_channels(**header["channels"])
-        pyramid = Pyramid(**header["pyramid"])
-        provenance = header.get("provenance")
-        return cls(
-            templates, channels, pyramid=pyramid, provenance=provenance, **header["detector"]
-        )
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:
         """Return the levels that a picture of ``size`` (height, width) is scanned at."""
@@ -411,14 +421,6 @@ _LEAST = float(np.finfo(np.float32).min)  # rejected windows are below it
 _NO_WINDOWS = np.zeros((0, 4), dtype=np.int64)
 
 
-def window_identities(
-    level: int, rows: NDArray[Any], columns: NDArray[Any], template: int
-) -> NDArray[np.int64]:
-    """Return (level, row, column, template) of windows of one level, shape (n, 4)."""
-    same = np.ones(len(rows), dtype=np.int64)
-    return np.stack([level * same, rows, columns, template * same], axis=1)
-
-
 def _number(threshold: float) -> float:
     """Return a threshold, checked; infinities are allowed."""
     return threshold if threshold == -np.inf else check_float(threshold, "threshold", "scan")
@@ -427,24 +429,3 @@ def _number(threshold: float) -> float:
 def in_color(image: NDArray[Any], channels: Channels) -> NDArray[Any]:
     """Return a picture as the channels read it, grey or RGB."""
     return to_grey(image) if channels.color == "grey" else to_rgb(image)
-
-
-def _check_templates(templates: tuple[Template, ...], channels: Channels) -> None:
-    if not templates:
-        raise ParameterError("A Detector needs at least one template. Got none.")
-    for index, template in enumerate(templates):
-        model = template.model
-        shape = model.weights.shape if isinstance(model, LinearModel) else model.window_shape
-        wanted = (channels.n_window_channels, *channels.grid_shape(template.window.size))
-        if shape != wanted:
-            what = "weights" if isinstance(model, LinearModel) else "trees"
-            raise ParameterError(
-                f"Template {index} has {what} of shape {shape}, but a "
-                f"window of {template.window.size} px has features of shape {wanted}. Train it "
-                "with the same channels and window."
-            )
-        if isinstance(model, LinearModel) and getattr(channels, "normalise", "") == "window":
-            raise ParameterError(
-                f"Template {index} is linear, but ACF(normalise='window') shows each window its "
-                "own values. Take normalise='local', or boosted trees."
-            )

@@ -25,6 +25,8 @@ from bootstrap_det.images import list_images, read_image, write_image
 from bootstrap_det.plots import draw_detections
 from bootstrap_det.tiling import default_overlap, detect_tiled
 
+_CLASS_COLUMNS = ("class", "class_probability", "probability")
+
 
 @dataclass(frozen=True)
 class FileDetections:
@@ -37,7 +39,8 @@ class FileDetections:
     detections : tuple of Detections
         Of each file; ``image_id`` counts from 1.
     labels : tuple of str
-        All labels of the detector; a label's category id is its position, from 1.
+        All labels of the detector, or its classes where it has a second level; a category id is a
+        position, from 1.
     skipped : tuple of Skipped
         Files that could not be read.
     seconds : float
@@ -79,14 +82,16 @@ class FileDetections:
         """Write a table, a detection a row, atomically."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["file", "label", "score", "x", "y", "width", "height"])
+        more = _CLASS_COLUMNS if self._has_classes else ()
+        writer.writerow(["file", "label", "score", "x", "y", "width", "height", *more])
         writer.writerows(self._rows())
         write_bytes(path, text.getvalue().encode())
 
     def lines(self) -> Iterator[str]:
         """Yield a line for each detection."""
-        for file, label, score, x, y, width, height in self._rows():
-            yield f"{file}: {label} {score} at x {x} y {y}, {width} x {height} px"
+        for file, label, score, x, y, width, height, *more in self._rows():
+            said = f", {more[0]} {more[1]}" if more else ""
+            yield f"{file}: {label} {score}{said} at x {x} y {y}, {width} x {height} px"
 
     def summary(self) -> str:
         """Return one line, and one more for each file that was skipped."""
@@ -102,8 +107,22 @@ class FileDetections:
     def _rows(self) -> Iterator[list[str]]:
         for file, found in zip(self.files, self.detections, strict=True):
             boxes = box_ops.xyxy_to_xywh(found.boxes)
-            for box, score, label in zip(boxes, found.scores, found.labels, strict=True):
-                yield [str(file), str(label), f"{score:.4f}", *(f"{v:.1f}" for v in box)]
+            for index, (box, score) in enumerate(zip(boxes, found.scores, strict=True)):
+                row = [str(file), str(found.labels[index]), f"{score:.4f}"]
+                yield [*row, *(f"{v:.1f}" for v in box), *_class_row(found, index)]
+
+    @property
+    def _has_classes(self) -> bool:
+        return any(found.classes is not None for found in self.detections)
+
+
+def _class_row(found: Detections, index: int) -> list[str]:
+    """Return class, its probability and that of the label; nothing where there are no classes."""
+    columns = (found.class_probabilities, found.probabilities)
+    if found.classes is None:
+        return []
+    shares = [f"{column[index]:.4f}" for column in columns if column is not None]
+    return [str(found.classes[index]), *shares]
 
 
 def expand_sources(sources: Sequence[str]) -> list[Path]:
@@ -190,7 +209,7 @@ def detect_files(
     return FileDetections(
         tuple(file for file, _ in read),
         tuple(found for _, found in read),
-        detector.labels,
+        detector.names,
         tuple(result for result in results if isinstance(result, Skipped)),
         time.perf_counter() - start,
     )

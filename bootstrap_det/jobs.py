@@ -60,14 +60,15 @@ def make_job(options: Options) -> Job:
     out = options["out"] or Path("runs") / name
     RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
     train, negatives = training_data(options)
+    grouped = strategy.relabelled(train)
     pyramid = _pyramid(options, channels, train, negatives)
-    test = test_splits(options)
+    test = test_splits(options, strategy.by_group)
     window, context = options["window"], options["context"] or 0.0
     recipes = tuple(
         Recipe(
-            as_window(window, train, label, channels, context), channels, pyramid, label, learner
+            as_window(window, grouped, label, channels, context), channels, pyramid, label, learner
         )
-        for label in labels_to_train(train, options["label"] or None)
+        for label in labels_to_train(grouped, options["label"] or None)
     )
     return Job(
         name=name,
@@ -195,7 +196,12 @@ def _negatives(annotated: Dataset, negatives: Dataset | None, options: Options) 
 def _training_splits(options: Options) -> Splits:
     skip_bad = options["skip_bad"]
     if options["dataset"]:
-        return named.load(options["dataset"], data_root=options["data_root"], skip_bad=skip_bad)
+        return named.load(
+            options["dataset"],
+            data_root=options["data_root"],
+            classes=make_strategy(options.get("strategy")).by_group,
+            skip_bad=skip_bad,
+        )
     if options["data"]:
         own = read_annotations(
             options["data"],
@@ -220,8 +226,11 @@ def _card_defaults(options: Options) -> Options:
     return {name: value for name, value in defaults.items() if options.get(name) is None}
 
 
-def test_splits(options: Options) -> Splits:
-    """Return the test set that the options name; without any, that of the training set, if any."""
+def test_splits(options: Options, classes: bool) -> Splits:
+    """Return the test set that the options name; without any, that of the training set, if any.
+
+    With ``classes``, a named set is labelled by class, if it can be.
+    """
     boxes, skip_bad = options["test_boxes"], options["skip_bad"]
     named_one = options["test_dataset"]
     if named_one and options["test_data"]:
@@ -239,7 +248,13 @@ def test_splits(options: Options) -> Splits:
     name = named_one or options.get("dataset")
     if not name:
         return Splits("none")
-    found = named.load(name, data_root=options["data_root"], boxes=boxes, skip_bad=skip_bad)
+    found = named.load(
+        name,
+        data_root=options["data_root"],
+        boxes=boxes,
+        classes=classes and name in named.WITH_CLASSES,
+        skip_bad=skip_bad,
+    )
     if named_one and found.test is None:
         raise ParameterError(f"The data set {found.name!r} has no test part. Give another.")
     return found

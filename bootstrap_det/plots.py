@@ -26,15 +26,15 @@ def draw_detections(
 ) -> NDArray[np.uint8]:
     """Return an RGB copy of a picture with a box and a score for each detection.
 
-    Labels are shown when there are several of them, unless ``show_labels`` says otherwise. The
-    best detections are drawn last, on top.
+    Labels are shown when there are several of them, unless ``show_labels`` says otherwise; where
+    there are classes, these. The best detections are drawn last, on top.
     """
     canvas = np.ascontiguousarray(np.clip(to_rgb(image), 0, 255).astype(np.uint8)).copy()
     if show_labels is None:
-        show_labels = len(set(detections.labels.tolist())) > 1
+        show_labels = detections.classes is not None or len(set(detections.labels.tolist())) > 1
     for index in reversed(range(len(detections))):
         score = f"{detections.scores[index]:.2f}"
-        text = f"{detections.labels[index]} {score}" if show_labels else score
+        text = f"{detections.names[index]} {score}" if show_labels else score
         draw_box(canvas, detections.boxes[index], color, text)
     return canvas
 

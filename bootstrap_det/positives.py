@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -14,7 +14,7 @@ from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.mining import Callback, Recipe
 from bootstrap_det.mining.records import notify
-from bootstrap_det.samples import Jitter, ObjectRows, object_features, with_margin
+from bootstrap_det.samples import COPY, Jitter, ObjectRows, object_features, with_margin
 from bootstrap_det.views import facing
 from bootstrap_det.windows import check_reach
 
@@ -35,18 +35,22 @@ class Positives:
         Objects that no window can match, each with the reason.
     skipped : tuple of Skipped
         Pictures that could not be read.
+    labels : ndarray of shape (n_objects,), str
+        What each object is annotated as.
     """
 
     rows: ObjectRows
     n_objects: int
     unreachable: tuple[Skipped, ...] = ()
     skipped: tuple[Skipped, ...] = ()
+    labels: NDArray[np.str_] = field(default_factory=lambda: np.zeros(0, np.str_))
 
 
 def positive_features(
     dataset: Dataset,
     recipe: Recipe,
     *,
+    members: Collection[str] | None = None,
     jitter: Jitter | None = None,
     seed: int = 0,
     n_jobs: int = 1,
@@ -54,6 +58,8 @@ def positive_features(
     callbacks: Sequence[Callback] = (),
 ) -> Positives:
     """Return the feature vectors of all objects of the recipe's label.
+
+    With ``members``, these are the objects of all of those labels.
 
     An object that no window can match (wrong shape, too small for the pyramid) is left out and
     reported; it would teach the classifier what it can never find.
@@ -66,7 +72,7 @@ def positive_features(
     dataset.require_positives()
     jitter = jitter or Jitter()
     work = [
-        delayed(_of_picture)(picture, recipe, jitter, seed, skip_bad)
+        delayed(_of_picture)(picture, recipe, members or {recipe.label}, jitter, seed, skip_bad)
         for picture in dataset.pictures
         if len(picture.boxes)
     ]
@@ -83,6 +89,7 @@ def positive_features(
         sum(part.n_objects for part in parts),
         tuple(skipped for part in parts for skipped in part.unreachable),
         tuple(skipped for part in parts for skipped in part.skipped),
+        np.concatenate([np.zeros(0, np.str_), *(part.labels for part in parts)]),
     )
     _require_some(found, dataset)
     return found
@@ -99,11 +106,16 @@ def _of_crops(
         image = in_color(with_margin(crops.pixels[index], margin), recipe.channels)
         rng = np.random.default_rng([seed, int(index)])
         rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
-    return _stacked(rows, recipe)
+    return replace(_stacked(rows, recipe), labels=np.full(len(rows), crops.label))
 
 
 def _of_picture(
-    picture: Picture, recipe: Recipe, jitter: Jitter, seed: int, skip_bad: bool
+    picture: Picture,
+    recipe: Recipe,
+    members: Collection[str],
+    jitter: Jitter,
+    seed: int,
+    skip_bad: bool,
 ) -> Positives:
     """Return the positives of one annotated picture."""
     try:
@@ -112,7 +124,8 @@ def _of_picture(
         if not skip_bad:
             raise
         return replace(_stacked([], recipe), skipped=(Skipped(picture.name, str(error)),))
-    boxes = picture.boxes[picture.targets & (picture.labels == recipe.label)]
+    own = picture.targets & np.isin(picture.labels, list(members))
+    boxes = picture.boxes[own]
     plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
     reach = check_reach(plans, recipe.window, recipe.channels, boxes, min_overlap=MIN_OVERLAP)
     rows = []
@@ -126,7 +139,8 @@ def _of_picture(
         for index, reason in enumerate(reach.reasons)
         if reason
     )
-    return replace(_stacked(rows, recipe), unreachable=unreachable)
+    labels = picture.labels[own][reach.reachable]
+    return replace(_stacked(rows, recipe), unreachable=unreachable, labels=labels)
 
 
 def _stacked(rows: list[ObjectRows], recipe: Recipe) -> Positives:
@@ -178,3 +192,13 @@ def facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) 
     # Each row is followed by its mirror image, see `object_features`.
     chosen = np.arange(0, len(sides), 2) + sides.reshape(-1, 2).argmax(axis=1)
     return replace(positives, rows=positives.rows.rows(chosen))
+
+
+def upright_rows(positives: Positives, jitter: Jitter) -> ObjectRows:
+    """Return the windows that show objects and copies as they are, without mirror images.
+
+    What strategies asked for, turned copies and windows beside objects, is left out, too.
+    """
+    rows = positives.rows
+    each = 2 if jitter.mirror else 1  # a row is followed by its mirror image
+    return rows.rows((np.arange(len(rows)) % each == 0) & (rows.kinds == COPY))

@@ -27,7 +27,7 @@ from bootstrap_det import __version__
 from bootstrap_det._files import write_bytes, write_json
 from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.channels import Channels
-from bootstrap_det.data import Dataset, Skipped
+from bootstrap_det.data import Dataset, Skipped, by_group
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation import ScanEvaluation, evaluate_detector
 from bootstrap_det.exceptions import DataError
@@ -81,6 +81,11 @@ class Job:
     def labels(self) -> tuple[str, ...]:
         """What is trained."""
         return tuple(recipe.label for recipe in self.recipes)
+
+    @property
+    def test_by_label(self) -> Dataset | None:
+        """The test set with the labels that templates are trained for."""
+        return by_group(self.test) if self.test and self.strategy.by_group else self.test
 
     def headline(self) -> str:
         """Return two lines on what is going to happen."""
@@ -255,17 +260,18 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         callbacks=[writer, *callbacks],
         states=states,
     )
-    measured_all = bool(scans) and len(job.recipes) == 1
+    measured_all = bool(scans) and len(job.recipes) == 1 and not result.detector.classes
     if job.test and not measured_all:  # each label was measured alone, or a finished run resumed
         evaluate(result.detector)
     return _finish(job, folder, result, scans, time.perf_counter() - start)
 
 
 def _evaluate(job: Job, detector: Detector, callbacks: Sequence[Callback]) -> ScanEvaluation:
-    assert job.test is not None  # the caller checks
+    test = job.test if detector.classes else job.test_by_label
+    assert test is not None  # the caller checks
     return evaluate_detector(
         detector,
-        job.test,
+        test,
         detection_map=job.detection_map,
         n_jobs=job.params.n_jobs,
         skip_bad=job.params.skip_bad,
@@ -293,7 +299,7 @@ def _finish(
     final = scans[-1] if scans else None
     if final is not None:
         category_ids = {label: i + 1 for i, label in enumerate(job.test.categories)}  # type: ignore[union-attr]
-        for label in job.labels:
+        for label in result.detector.names:
             category_ids.setdefault(label, len(category_ids) + 1)
         found = [entry for each in final.detections for entry in each.to_coco(category_ids)]
         write_bytes(folder.file("detections.json"), json.dumps(found).encode() + b"\n")
@@ -323,7 +329,7 @@ def _summary(
         },
         "windows": job.windows(),
         "pyramid": job.recipe.pyramid.get_params(),
-        "test": None if job.test is None else _description(job.test, job.labels),
+        "test": None if job.test_by_label is None else _description(job.test_by_label, job.labels),
         "rounds": [_round_summary(record) for record in result.records],
         "final": {
             "ap50": measured.get("ap"),
@@ -333,7 +339,9 @@ def _summary(
             "n_objects": measured.get("n_objects"),
             "labels": measured.get("labels"),
             "confusion": measured.get("confusion"),
+            "classes": measured.get("classes"),
         },
+        "classes": result.classes or None,
         "converged": all(state.converged for state in result.states),
         "n_objects": sum(each.n_objects for each in result.positives.values()),
         "unreachable_objects": [

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -81,9 +82,15 @@ def detect_tiled(
     if threshold is not None and (note := detector.threshold_note(threshold)):
         warnings.warn(note, UserWarning, stacklevel=2)
     least = detector.floor(threshold)
-    parts = _scan_tiles(detector, pixels, tile, shared, limit, least, n_threads)
+    tiles = tile_boxes((pixels.shape[0], pixels.shape[1]), tile, shared)
+    fine = _fine(detector, limit)
+    parts = _scan_tiles(fine, pixels, tiles, least, n_threads)
     parts.append(_scan_coarse(detector, pixels, limit, least, n_threads))
-    return detector.settle(_joined(parts), threshold=threshold, image_id=image_id)
+    settled = detector.settle(_joined(parts), threshold=threshold, image_id=image_id)
+    if not detector.classes:
+        return settled
+    scanned = [*((fine, _cut(pixels, box)) for box in tiles), (detector, pixels)]
+    return _classified(parts, scanned, settled)
 
 
 def default_overlap(detector: Detector, tile: tuple[int, int]) -> int:
@@ -127,29 +134,58 @@ def _largest_height(detector: Detector, overlap: int) -> float:
 
 
 def _scan_tiles(
-    detector: Detector,
+    fine: Detector,
     pixels: NDArray[Any],
-    tile: tuple[int, int],
-    overlap: int,
-    limit: float,
+    tiles: NDArray[np.int64],
     least: float,
     n_threads: int,
 ) -> list[Candidates]:
-    """Return the windows of objects up to ``limit`` px high, each from the tile that owns it."""
-    own = detector.pyramid.max_object_size
-    fine = detector.replace(max_object_size=limit if own is None else min(own, limit))
-    tiles = tile_boxes((pixels.shape[0], pixels.shape[1]), tile, overlap)
+    """Return the windows of the objects of ``fine``, each from the tile that owns it."""
     parts = []
-    for index, (x1, y1, x2, y2) in enumerate(tiles.tolist()):
-        part = np.ascontiguousarray(pixels[y1:y2, x1:x2])
-        found = fine.scan(part, threshold=least, n_threads=n_threads)
-        boxes = found.boxes + np.array([x1, y1, x1, y1], dtype=np.float64)
-        whole = _window_boxes(detector.templates, boxes, found.windows[:, 3])
+    for index, tile in enumerate(tiles):
+        found = fine.scan(_cut(pixels, tile), threshold=least, n_threads=n_threads)
+        boxes = found.boxes + tile[[0, 1, 0, 1]]
+        whole = _window_boxes(fine.templates, boxes, found.windows[:, 3])
         mine = owners(tiles, whole) == index
         parts.append(
             Candidates(boxes[mine], found.scores[mine], found.windows[mine], found.n_windows)
         )
     return parts
+
+
+def _fine(detector: Detector, limit: float) -> Detector:
+    """Return the detector of objects up to ``limit`` px high."""
+    own = detector.pyramid.max_object_size
+    return detector.replace(max_object_size=limit if own is None else min(own, limit))
+
+
+def _cut(pixels: NDArray[Any], tile: NDArray[np.int64]) -> NDArray[Any]:
+    x1, y1, x2, y2 = tile.tolist()
+    return np.ascontiguousarray(pixels[y1:y2, x1:x2])
+
+
+def _classified(
+    parts: Sequence[Candidates],
+    scanned: Iterable[tuple[Detector, NDArray[Any]]],
+    detections: Detections,
+) -> Detections:
+    """Return detections with classes, each from the part of the picture that its window is of."""
+    assert detections.sources is not None  # they come from a scan
+    ends = np.cumsum([len(part.scores) for part in parts])
+    owner = np.searchsorted(ends, detections.sources, side="right")
+    columns: dict[str, list[NDArray[Any]]] = {}
+    order = [np.zeros(0, np.intp)]
+    for index, (part, (detector, pixels)) in enumerate(zip(parts, scanned, strict=True)):
+        rows = np.flatnonzero(owner == index)
+        own = detections[rows]
+        inside = replace(own, sources=own.sources - (ends[index] - len(part.scores)))
+        found = detector.classified(pixels, part, inside)
+        order.append(rows)
+        for name in ("classes", "class_probabilities", "probabilities"):
+            columns.setdefault(name, []).append(getattr(found, name))
+    back = np.argsort(np.concatenate(order))
+    joined: dict[str, Any] = {n: np.concatenate(each)[back] for n, each in columns.items()}
+    return replace(detections, **joined)
 
 
 def _window_boxes(

@@ -6,7 +6,7 @@ This is the front door for training in Python; the command line calls it, too.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from bootstrap_det.imbalance import make_strategy
 from bootstrap_det.mining import (
     BootstrapParams,
     Callback,
+    Members,
     Recipe,
     Strategy,
     TrainingState,
@@ -30,7 +31,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord
-from bootstrap_det.positives import Positives, facing_one_way, positive_features
+from bootstrap_det.positives import Positives, facing_one_way, positive_features, upright_rows
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter, ObjectRows
 from bootstrap_det.views import split_views
@@ -65,12 +66,15 @@ class TrainingResult:
         What each label was trained on, and what was left out.
     states : tuple of TrainingState
         Everything that another round would need, one a template.
+    classes : dict
+        How the classes of each group were fitted, JSON-ready; empty without a second level.
     """
 
     detector: Detector
     records: tuple[RoundRecord, ...]
     positives: dict[str, Positives]
     states: tuple[TrainingState, ...]
+    classes: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -96,7 +100,7 @@ def train(
         Pictures to mine; by default those of ``dataset``, away from their objects.
     labels : str, sequence of str or None, default=None
         Which categories to train, each a template of its own, scanned together; by default all.
-        Objects of the others are negatives.
+        Objects of the others are negatives. Of a strategy that trains by group: which groups.
     window : Window, (height, width) or None, default=None
         The templates' extent in pixels; by default :func:`default_window` of each label.
     context : float, default=0.0
@@ -128,15 +132,16 @@ def train(
     remedy = make_strategy(strategy)
     learner = remedy.learner(learner or BoostedLearner())
     channels = channels or default_channels("acf", learner.name)
+    grouped = remedy.relabelled(dataset)
     recipes = [
         Recipe(
-            as_window(window, dataset, label, channels, context),
+            as_window(window, grouped, label, channels, context),
             channels,
             pyramid or Pyramid(),
             label,
             learner,
         )
-        for label in labels_to_train(dataset, labels)
+        for label in labels_to_train(grouped, labels)
     ]
     return train_recipes(dataset, negatives or dataset, recipes, strategy=remedy, **options)
 
@@ -190,11 +195,15 @@ def train_recipes(
     params = params or BootstrapParams()
     strategy = strategy or Strategy()
     negatives.require_negatives()
+    grouped, negatives = (strategy.relabelled(each) for each in (dataset, negatives))
     jitter = strategy.jitter(jitter or Jitter())
-    positives = {
-        recipe.label: _positives(dataset, recipe, jitter, mirror_pairs, params, callbacks)
+    found = {
+        recipe.label: _positives(dataset, recipe, strategy, jitter, params, callbacks)
         for recipe in recipes
     }
+    positives = found
+    if mirror_pairs:
+        positives = {r.label: facing_one_way(found[r.label], r, jitter) for r in recipes}
     ended: list[TrainingState] = []
     for recipe, rows in _shares(recipes, positives, strategy, n_views, params.seed):
         state = bootstrap(
@@ -210,23 +219,30 @@ def train_recipes(
         )
         ended.append(state)
     detector = _joined(recipe, ended[:-1], mirror_pairs, ended[-1].templates)
+    classes: dict[str, Any] = {}
+    if strategy.by_group:
+        members = {
+            label: Members(upright_rows(own, jitter), own.labels, dataset.members(label))
+            for label, own in found.items()
+        }
+        detector, classes = strategy.refined(detector, grouped, members, params, callbacks)
     records = tuple(record for state in ended for record in state.records)
-    return TrainingResult(detector, records, positives, tuple(ended))
+    return TrainingResult(detector, records, positives, tuple(ended), classes)
 
 
 def _positives(
     dataset: Dataset,
     recipe: Recipe,
+    strategy: Strategy,
     jitter: Jitter,
-    mirror_pairs: bool,
     params: BootstrapParams,
     callbacks: Sequence[Callback],
 ) -> Positives:
-    found = positive_features(
-        dataset, recipe, jitter=jitter, seed=params.seed, n_jobs=params.n_jobs,
+    members = dataset.members(recipe.label) if strategy.by_group else None
+    return positive_features(
+        dataset, recipe, members=members, jitter=jitter, seed=params.seed, n_jobs=params.n_jobs,
         skip_bad=params.skip_bad, callbacks=callbacks,
     )  # fmt: skip
-    return facing_one_way(found, recipe, jitter) if mirror_pairs else found
 
 
 def _shares(

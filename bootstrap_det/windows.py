@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from bootstrap_det._validation import check_boxes, check_size
 from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.pyramid import LevelPlan
+from bootstrap_det.pyramid import LevelPlan, Pyramid
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,57 @@ def boxes_to_windows(
     columns = (centre_x + plan.padding - (x1 + x2) / 2) / plan.cell_size
     rows = (centre_y + plan.padding - (y1 + y2) / 2) / plan.cell_size
     return rows, columns
+
+
+def window_identities(
+    level: int, rows: NDArray[Any], columns: NDArray[Any], template: int
+) -> NDArray[np.int64]:
+    """Return (level, row, column, template) of windows of one level, shape (n, 4)."""
+    same = np.ones(len(rows), dtype=np.int64)
+    return np.stack([level * same, rows, columns, template * same], axis=1)
+
+
+def window_features(
+    pixels: NDArray[Any],
+    pyramid: Pyramid,
+    windows: Sequence[Window],
+    channels: Channels,
+    identities: NDArray[np.int64],
+) -> list[NDArray[Any]]:
+    """Return the features of some windows of one picture; only the levels that hold any are made.
+
+    Parameters
+    ----------
+    pixels : ndarray of shape (height, width) or (height, width, 3)
+        The picture as the channels read it.
+    pyramid : Pyramid
+        Its scales.
+    windows : sequence of Window
+        The extent of each template, of all that the picture was scanned with.
+    channels : Channels
+        The features.
+    identities : ndarray of shape (n, 4), int64
+        Level, row, column and template of each.
+
+    Returns
+    -------
+    list of ndarray of shape (n_of_template, n_features), of the channels' dtype
+        An array for each template, its rows in the order of the identities.
+    """
+    shapes = [channels.grid_shape(window.size) for window in windows]
+    own = [identities[identities[:, 3] == index] for index in range(len(windows))]
+    out = [
+        np.empty((len(rows), channels.n_window_channels * shape[0] * shape[1]), channels.dtype)
+        for rows, shape in zip(own, shapes, strict=True)
+    ]
+    plans = pyramid.plan(pixels.shape[:2], channels, windows)
+    wanted = [plan for plan in plans if plan.index in identities[:, 0]]
+    for plan, values in pyramid.iter_levels(pixels, wanted, channels):
+        for rows, shape, features in zip(own, shapes, out, strict=True):
+            here = rows[:, 0] == plan.index
+            at = rows[here, 1], rows[here, 2]
+            features[here] = channels.window_features(values, shape, *at)
+    return out
 
 
 @dataclass(frozen=True)

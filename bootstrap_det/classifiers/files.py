@@ -1,4 +1,4 @@
-"""Templates' models as JSON and plain arrays, and back."""
+"""Trained models as JSON and plain arrays, and back."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.learners import Model
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.trees import TreeModel
@@ -38,4 +39,23 @@ def unpack_model(entry: dict[str, Any], arrays: dict[str, NDArray[Any]], index: 
         unit=float(entry["unit"]),
         window_shape=tuple(entry["window_shape"]),
         value_scale=float(entry["value_scale"]),
+    )
+
+
+def pack_classes(model: ClassModel, index: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Return a second level's numbers for a JSON header, and its arrays."""
+    entry = {"labels": list(model.labels), "factor": model.factor, "offset": model.offset}
+    return entry, {f"class_weights_{index}": model.weights, f"class_bias_{index}": model.bias}
+
+
+def unpack_classes(
+    entry: dict[str, Any], arrays: dict[str, NDArray[Any]], index: int
+) -> ClassModel:
+    """Return what :func:`pack_classes` took apart; raises KeyError for what is missing."""
+    return ClassModel(
+        tuple(entry["labels"]),
+        arrays[f"class_weights_{index}"],
+        arrays[f"class_bias_{index}"],
+        float(entry["factor"]),
+        float(entry["offset"]),
     )

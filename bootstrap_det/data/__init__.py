@@ -5,7 +5,7 @@ from bootstrap_det.data.coco import read_coco, write_coco
 from bootstrap_det.data.dataset import Dataset, merge
 from bootstrap_det.data.folders import read_crops, read_negatives, write_crops
 from bootstrap_det.data.formats import FORMATS, Written, read_annotations, write_annotations
-from bootstrap_det.data.merging import merge_labels
+from bootstrap_det.data.merging import by_group, merge_labels
 from bootstrap_det.data.overlap import without_annotated
 from bootstrap_det.data.picture import Crops, Picture, Skipped, Source
 from bootstrap_det.data.signs import synth_signs
@@ -22,6 +22,7 @@ __all__ = [
     "Tiled",
     "Written",
     "balance",
+    "by_group",
     "merge",
     "merge_labels",
     "read_annotations",

@@ -65,8 +65,9 @@ def read_coco(
     -------
     Dataset
         Pictures in the order of the file. ``ignore`` and ``iscrowd`` of 1 are kept as flags. A
-        box that runs past the border is kept as it is, and counted in ``notes``. Pictures are not
-        decoded; where ``width`` or ``height`` is missing, the file's header is read.
+        box that runs past the border is kept as it is, and counted in ``notes``. A
+        ``supercategory`` other than the name is the category's group. Pictures are not decoded;
+        where ``width`` or ``height`` is missing, the file's header is read.
 
     Raises
     ------
@@ -106,7 +107,8 @@ def write_coco(
     path : str or path-like
         The JSON file.
     supercategories : mapping of str to str, optional
-        What categories belong to, by their labels; others are written without.
+        What categories belong to, by their labels; others are written without. By default the
+        data set's groups.
 
     Raises
     ------
@@ -127,16 +129,23 @@ def write_coco(
             f"{target}: {names[twice[0]]} pictures of {dataset.name!r} are called {twice[0]!r}. "
             "Give each a name of its own."
         )
+    supercategories = _groups(dataset) if supercategories is None else supercategories
     category_ids = {label: index for index, label in enumerate(dataset.categories, start=1)}
     document = {
         "images": [_image_entry(picture) for picture in dataset.pictures],
         "annotations": _annotation_entries(dataset, category_ids),
         "categories": [
-            {"id": index, "name": label, **_supercategory(label, supercategories or {})}
+            {"id": index, "name": label, **_supercategory(label, supercategories)}
             for label, index in category_ids.items()
         ],
     }
     write_json(target, document)
+
+
+def _groups(dataset: Dataset) -> dict[str, str]:
+    """Return the groups of a data set, those of labels that are named like their group, too."""
+    named_alike = set(dataset.groups.values()) & set(dataset.categories)
+    return {**{label: label for label in named_alike}, **dataset.groups}
 
 
 def _supercategory(label: str, supercategories: Mapping[str, str]) -> dict[str, str]:
@@ -152,6 +161,7 @@ class _Reader(Collector):
         self.box_key = box_key
         self.pictures: dict[int, Entry] = {}
         self.categories: dict[int, str] = {}
+        self.groups: dict[str, str] = {}
         self.annotation_ids: set[int] = set()
 
     def read(self, document: dict[str, Any], name: str) -> Dataset:
@@ -166,6 +176,7 @@ class _Reader(Collector):
             categories=tuple(self.categories.values()),
             skipped=tuple(self.skipped),
             notes=self.notes(),
+            groups=self.groups,
         )
 
     def _each(self, items: list[Any], kind: str, add: _Add) -> None:
@@ -186,6 +197,9 @@ class _Reader(Collector):
                 "Number and name the categories differently."
             )
         self.categories[item["id"]] = label
+        group = item.get("supercategory")
+        if isinstance(group, str) and group and "\0" not in group and group != label:
+            self.groups[label] = group
 
     def _add_image(self, item: dict[str, Any], where: str) -> None:
         file_name = self._text(item, "file_name", where)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,11 +33,15 @@ class Dataset:
         What the reader left out.
     notes : tuple of str
         What else the reader saw and the user should know.
+    groups : mapping of str to str
+        Which group each label belongs to, where the labels are classes inside groups, as COCO's
+        ``supercategory``; a label that is not in it is a group of its own, or one of the group
+        that has its name.
 
     Raises
     ------
     ParameterError
-        When ids occur twice, or a label is not among the categories.
+        When ids occur twice, a label is not among the categories, or a group is of none of them.
     """
 
     name: str
@@ -46,6 +50,7 @@ class Dataset:
     categories: tuple[str, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     notes: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check ids and labels."""
@@ -61,6 +66,7 @@ class Dataset:
                 f"Data set {self.name!r} has boxes of {unknown[0]!r}, which is not one of its "
                 "categories. Add it to them."
             )
+        object.__setattr__(self, "groups", _checked_groups(self))
 
     def __len__(self) -> int:
         """Return the number of pictures."""
@@ -76,6 +82,10 @@ class Dataset:
     def n_ignored(self) -> int:
         """Boxes that are ignored objects or crowds."""
         return sum(int((~picture.targets).sum()) for picture in self.pictures)
+
+    def members(self, group: str) -> tuple[str, ...]:
+        """Return the categories that a group is made of, in their order."""
+        return tuple(each for each in self.categories if self.groups.get(each, each) == group)
 
     def subset(self, indices: ArrayLike) -> Dataset:
         """Return the data set with only these pictures, in this order; everything else stays.
@@ -132,8 +142,9 @@ class Dataset:
     def digest(self) -> str:
         """Return the SHA-256, in hex, of what is in the data set and in which order.
 
-        It covers names, sizes, boxes, labels and flags, the pixels of crops and of pictures in
-        memory, and the keys of sources. It does not cover where files lie, nor their content.
+        It covers names, sizes, boxes, labels, flags and groups, the pixels of crops and of
+        pictures in memory, and the keys of sources. It does not cover where files lie, nor their
+        content.
         """
         total = hashlib.sha256()
         for picture in self.pictures:
@@ -141,6 +152,8 @@ class Dataset:
         if self.crops is not None:
             _add(total, ["crops", self.crops.object_box, self.crops.label])
             _add_array(total, self.crops.pixels)
+        if self.groups:
+            _add(total, ["groups", sorted(self.groups.items())])
         return total.hexdigest()
 
     def _skipped_text(self) -> str:
@@ -156,7 +169,8 @@ def merge(first: Dataset, second: Dataset, name: str) -> Dataset:
     Raises
     ------
     DataError
-        When both have crops, and these differ in shape, object box or label.
+        When both have crops, and these differ in shape, object box or label, or a label is of
+        another group in each.
     """
     pictures = tuple(
         replace(picture, image_id=index)
@@ -169,7 +183,19 @@ def merge(first: Dataset, second: Dataset, name: str) -> Dataset:
         tuple(dict.fromkeys((*first.categories, *second.categories))),
         first.skipped + second.skipped,
         first.notes + second.notes,
+        _merge_groups(first, second),
     )
+
+
+def _merge_groups(first: Dataset, second: Dataset) -> dict[str, str]:
+    for label in first.groups.keys() & second.groups.keys():
+        one, other = first.groups[label], second.groups[label]
+        if one != other:
+            raise DataError(
+                f"The label {label!r} is of the group {one!r} in {first.name!r} and of {other!r} "
+                f"in {second.name!r}. Give it one group, or two names."
+            )
+    return {**first.groups, **second.groups}
 
 
 def _merge_crops(first: Dataset, second: Dataset) -> Crops | None:
@@ -184,6 +210,18 @@ def _merge_crops(first: Dataset, second: Dataset) -> Crops | None:
             "and label."
         )
     return replace(one, pixels=np.concatenate([one.pixels, other.pixels]))
+
+
+def _checked_groups(dataset: Dataset) -> dict[str, str]:
+    groups = dict(dataset.groups)
+    wrong = [(k, v) for k, v in groups.items() if k not in dataset.categories or not v]
+    if wrong:
+        label, group = wrong[0]
+        raise ParameterError(
+            f"The 'groups' of data set {dataset.name!r} must give categories a group's name. Got "
+            f"{label!r}: {group!r}; leave it out."
+        )
+    return {label: group for label, group in groups.items() if group != label}
 
 
 def _check_distinct_ids(name: str, pictures: tuple[Picture, ...]) -> None:

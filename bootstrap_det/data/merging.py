@@ -32,7 +32,7 @@ def merge_labels(
     -------
     Dataset
         The same pictures, ids and boxes; categories in the old order, each new name where the
-        first of its old ones was.
+        first of its old ones was. It belongs to the group of its old ones where they share one.
 
     Raises
     ------
@@ -47,7 +47,26 @@ def merge_labels(
         pictures=tuple(_relabelled(picture, mapping, drop) for picture in dataset.pictures),
         crops=crops and replace(crops, label=mapping.get(crops.label, crops.label)),
         categories=tuple(dict.fromkeys(mapping.get(each, each) for each in dataset.categories)),
+        groups=_groups_of_merged(dataset, mapping),
     )
+
+
+def by_group(dataset: Dataset) -> Dataset:
+    """Return the data set with its groups as labels; labels of no group stay as they are."""
+    return merge_labels(dataset, dataset.groups) if dataset.groups else dataset
+
+
+def _groups_of_merged(dataset: Dataset, mapping: Mapping[str, str]) -> dict[str, str]:
+    """Return the groups of new labels: that of all the old ones, where they share one."""
+    found: dict[str, set[str | None]] = {}
+    for label in dataset.categories:
+        found.setdefault(mapping.get(label, label), set()).add(dataset.groups.get(label))
+    return {
+        label: group
+        for label, groups in found.items()
+        for group in groups
+        if len(groups) == 1 and group is not None and group != label
+    }
 
 
 def _check(dataset: Dataset, mapping: Mapping[str, str], drop: Collection[str]) -> None:

@@ -157,6 +157,7 @@ def load(
     *,
     data_root: str | os.PathLike[str] | None = None,
     boxes: str | None = None,
+    classes: bool = False,
     skip_bad: bool = False,
 ) -> Splits:
     """Return a data set by its name, read in place.
@@ -169,13 +170,16 @@ def load(
         Folder that holds the files of all data sets; the embedded ones need none.
     boxes : str, optional
         Which box convention to read, one of the card's ``boxes``; by default its first.
+    classes : bool, default=False
+        Label by classes, which know their groups (:attr:`Dataset.groups`), instead of by group;
+        for those of :data:`WITH_CLASSES`.
     skip_bad : bool, default=False
         Leave out what cannot be read, and list it.
 
     Raises
     ------
     ParameterError
-        When the name or the box convention is unknown.
+        When the name or the box convention is unknown, or there are no classes.
     DataError
         When files are missing; the message says which, where they come from, and their licence.
     """
@@ -185,10 +189,16 @@ def load(
         raise ParameterError(
             f"The boxes of {name!r} must be one of {choices}. Got {boxes!r} instead."
         )
+    if classes and name not in WITH_CLASSES:
+        raise ParameterError(
+            f"The data set {name!r} has no classes inside groups. Take one that has, "
+            f"{' or '.join(map(repr, WITH_CLASSES))}, or your own COCO file with supercategories."
+        )
     root = Path(data_root) if data_root is not None else None
     if about.needs_data_root:
         _require_files(about, root)
-    return _LOADERS[name](about, root or Path(), boxes or next(iter(about.boxes), ""), skip_bad)
+    given = (about, root or Path(), boxes or next(iter(about.boxes), ""), skip_bad)
+    return _LOADERS[name](*given, **({"classes": True} if classes else {}))
 
 
 def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
@@ -197,12 +207,13 @@ def _faces(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     )
 
 
-def _signs(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+def _signs(about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False) -> Splits:
+    labels = "class" if classes else "group"
     return Splits(
         about.name,
-        synth_signs(300, seed=1),
-        synth_signs(150, seed=2, max_signs=0),
-        synth_signs(60, seed=4, part="test"),
+        synth_signs(300, seed=1, labels=labels),
+        synth_signs(150, seed=2, labels=labels, max_signs=0),
+        synth_signs(60, seed=4, labels=labels, part="test"),
     )
 
 
@@ -222,19 +233,20 @@ def _mit_cmu(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     return Splits(about.name, test=_noted(test, about, root), detection_map=where)
 
 
-def _gtsdb(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
+def _gtsdb(about: Card, root: Path, boxes: str, skip_bad: bool, *, classes: bool = False) -> Splits:
     if not all((root / file).exists() for file in about.files):
         folder = (root / about.original[0]).parent
-        train, test = (gtsdb.read_gtsdb(folder, part) for part in ("train", "test"))
+        train, test = (gtsdb.read_gtsdb(folder, p, classes=classes) for p in ("train", "test"))
         return Splits(about.name, train, test=test, iou_threshold=about.iou_threshold)
     annotations, images = (root / file for file in about.files)
-    train = gtsdb.read_gtsdb_coco(annotations, images, skip_bad=skip_bad)
+    train = gtsdb.read_gtsdb_coco(annotations, images, classes=classes, skip_bad=skip_bad)
     splits = Splits(about.name, train, iou_threshold=about.iou_threshold)
     held_back = root / "signs/gtsdb_test"
     if not held_back.is_dir():
         return splits
     parts = (held_back / name for name in ("annotations.json", "images"))
-    return replace(splits, test=gtsdb.read_gtsdb_coco(*parts, skip_bad=skip_bad))
+    test = gtsdb.read_gtsdb_coco(*parts, classes=classes, skip_bad=skip_bad)
+    return replace(splits, test=test)
 
 
 def _wider_face(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
@@ -270,7 +282,10 @@ def _uiuc_cars(about: Card, root: Path, boxes: str, skip_bad: bool) -> Splits:
     return Splits(about.name, cars, others, test, agreement=agreement)
 
 
-_LOADERS: dict[str, Callable[[Card, Path, str, bool], Splits]] = {
+WITH_CLASSES = ("gtsdb", "signs")
+"""Sets that can be labelled by class instead of by group."""
+
+_LOADERS: dict[str, Callable[..., Splits]] = {
     "faces": _faces,
     "caltech-crops": _caltech_crops,
     "mit-cmu": _mit_cmu,

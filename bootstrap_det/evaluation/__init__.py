@@ -23,11 +23,13 @@ from bootstrap_det.evaluation.curves import (
     recall_at_fppi,
 )
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
+from bootstrap_det.evaluation.levels import ClassLevel, evaluate_classes
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.evaluation.results import evaluate_results, read_results
 from bootstrap_det.evaluation.scan import ScanEvaluation, evaluate_detector
 
 __all__ = [
+    "ClassLevel",
     "Confusion",
     "Evaluation",
     "Evaluations",
@@ -41,6 +43,7 @@ __all__ = [
     "average_precision",
     "confusion",
     "evaluate",
+    "evaluate_classes",
     "evaluate_detector",
     "evaluate_labels",
     "evaluate_results",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_float
-from bootstrap_det.data import Dataset, Picture, Skipped
+from bootstrap_det.data import Dataset, Picture, Skipped, by_group
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, ground_truth
+from bootstrap_det.evaluation.levels import ClassLevel, evaluate_classes
 from bootstrap_det.evaluation.measure import Evaluation
 from bootstrap_det.exceptions import DataError
 
@@ -44,6 +45,8 @@ class ScanEvaluation:
         In the box convention of the annotations.
     skipped : tuple of Skipped
         Pictures that could not be read; they count neither way.
+    classes : ClassLevel or None
+        The second level, of a detector that has one, where the test set knows the classes.
     """
 
     evaluations: Evaluations
@@ -53,6 +56,7 @@ class ScanEvaluation:
     pictures: tuple[Picture, ...] = field(repr=False)
     detections: tuple[Detections, ...] = field(repr=False)
     skipped: tuple[Skipped, ...] = ()
+    classes: ClassLevel | None = None
 
     @property
     def evaluation(self) -> Evaluation:
@@ -64,6 +68,7 @@ class ScanEvaluation:
         miss_rate = {"rate": self.windows.miss_rate, "is_upper_bound": self.windows.is_upper_bound}
         return {
             **self.evaluations.to_dict(),
+            **({} if self.classes is None else {"classes": self.classes.to_dict()}),
             "miss_rate_at_1e-4_fppw": miss_rate if self.evaluations.n_objects else None,
             "n_windows": self.n_windows,
             "ms_per_image": round(self.ms_per_image, 3),
@@ -113,7 +118,9 @@ def evaluate_detector(
     detector : Detector
         What to measure.
     dataset : Dataset
-        Annotated pictures; those without objects count for false positives.
+        Annotated pictures; those without objects count for false positives. Where its labels are
+        classes of the groups that the detector finds, they are taken by group, and the classes of
+        a detector with a second level are measured apart, see :mod:`levels`.
     labels : str, sequence of str or None, default=None
         The classes; by default all of the detector's.
     iou_threshold : float, default=0.5
@@ -142,6 +149,7 @@ def evaluate_detector(
     floor = detector.lowest_score if score_floor is None else score_floor
     wanted = (labels,) if isinstance(labels, str) else tuple(labels or detector.labels)
     rules = _Rules(wanted, iou_threshold, agreement, floor, detection_map)
+    fine, dataset = dataset, _as_found(dataset, detector)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:
@@ -164,7 +172,22 @@ def evaluate_detector(
             pictures.append(picture)
         if on_progress:
             on_progress(index + 1, len(dataset))
-    return _measured(scans, pictures, skipped, rules)
+    measured = _measured(scans, pictures, skipped, rules)
+    if not detector.classes or not fine.groups:
+        return measured
+    kept = {picture.image_id for picture in pictures}
+    truth = fine.subset([picture.image_id in kept for picture in fine.pictures])
+    classes = evaluate_classes(
+        truth, measured.detections, wanted, iou_threshold=iou_threshold, agreement=agreement
+    )
+    return replace(measured, classes=classes)
+
+
+def _as_found(dataset: Dataset, detector: Detector) -> Dataset:
+    """Return the data set by group where the detector finds groups, and the labels are not."""
+    groups, found = set(dataset.groups.values()), set(detector.labels)
+    finds_groups = found <= groups and not found <= set(dataset.categories)
+    return by_group(dataset) if detector.classes or finds_groups else dataset
 
 
 def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:
@@ -172,6 +195,7 @@ def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _Pictu
     start = time.perf_counter()
     found = detector.scan(image, threshold=rules.score_floor)
     detections = detector.suppress(found, image_id=picture.image_id)
+    detections = detector.classified(image, found, detections)
     seconds = time.perf_counter() - start
     negative, objects = _judge_windows(detector, found, picture, rules)
     mapped = detections.mapped(rules.detection_map)

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
-from bootstrap_det._validation import check_int
-from bootstrap_det.mining.strategy import Strategy
+from bootstrap_det import boxes as box_ops
+from bootstrap_det._validation import check_bool, check_float, check_int
+from bootstrap_det.classifiers.class_fitting import fit_classes
+from bootstrap_det.classifiers.class_model import ClassModel
+from bootstrap_det.classifiers.platt import calibrate
+from bootstrap_det.data import Dataset, Picture, by_group
+from bootstrap_det.detector import Detector
+from bootstrap_det.exceptions import DataError
+from bootstrap_det.mining.records import Callback, notify
+from bootstrap_det.mining.strategy import Members, Strategy
 from bootstrap_det.samples import ObjectRows
+
+if TYPE_CHECKING:
+    from bootstrap_det.mining.loop import BootstrapParams
+
+HIT_OVERLAP = 0.5  # a detection in a training picture that agrees this well with an object is it
 
 
 @dataclass(frozen=True)
@@ -54,3 +69,141 @@ class ForegroundBalanced(Strategy):
             label: rows.rows(self.choose(len(rows), n_wanted, rng))
             for label, rows in positives.items()
         }
+
+
+@dataclass(frozen=True)
+class Hierarchical(Strategy):
+    """A detector of groups, and the class inside the group from the features of its window.
+
+    Templates are trained for the groups of the labels (:attr:`Dataset.groups`). Then multinomial
+    logistic regression tells the classes of a group apart, by the windows of its objects and of
+    their changed copies, mirror images left out: the features are those of the detection's window.
+
+    Both levels are calibrated. Scores of a group become probabilities by Platt scaling [1]_ of
+    the detections in training pictures, whose objects and negatives the templates have seen: they
+    are somewhat too sure. The probabilities of its classes are a softmax, whose temperature is
+    fitted on held-out objects [2]_.
+
+    Parameters
+    ----------
+    C : float, default=0.0
+        Inverse strength of the regularisation; 0 for a cross-validated one.
+    balance : bool, default=True
+        Every class of a group the same weight, whatever its number of objects.
+    min_objects : int, default=3
+        Classes of fewer objects are reported as rare. They are learnt all the same.
+    n_pictures : int, default=200
+        Most training pictures to calibrate the groups' scores on, evenly chosen.
+
+    References
+    ----------
+    .. [1] J. Platt, "Probabilistic outputs for support vector machines", 1999.
+    .. [2] C. Guo, G. Pleiss, Y. Sun and K. Q. Weinberger, "On Calibration of Modern Neural
+       Networks", ICML 2017.
+    """
+
+    C: float = 0.0
+    balance: bool = True
+    min_objects: int = 3
+    n_pictures: int = 200
+    name: ClassVar[str] = "hierarchical"
+
+    def __post_init__(self) -> None:
+        check_float(self.C, "C", self.name, low=0.0, high=1e8)
+        check_bool(self.balance, "balance", self.name)
+        check_int(self.min_objects, "min_objects", self.name, low=0)
+        check_int(self.n_pictures, "n_pictures", self.name, low=1)
+
+    @property
+    def by_group(self) -> bool:
+        """True: it is what this strategy is about."""
+        return True
+
+    def relabelled(self, dataset: Dataset) -> Dataset:
+        """Return the data set labelled by group.
+
+        Raises
+        ------
+        DataError
+            When there are objects, but no groups.
+        """
+        if dataset.n_objects and not dataset.groups:
+            raise DataError(
+                f"The strategy {self.name!r} needs the group of each label, and the data set "
+                f"{dataset.name!r} states none. Give COCO JSON whose categories have a "
+                "'supercategory', or Dataset(groups=...)."
+            )
+        return by_group(dataset)
+
+    def refined(
+        self,
+        detector: Detector,
+        dataset: Dataset,
+        members: Mapping[str, Members],
+        params: BootstrapParams,
+        callbacks: Sequence[Callback] = (),
+    ) -> tuple[Detector, dict[str, Any]]:
+        """Return the detector with its second level, and how that was fitted, by group."""
+        calibration = self._calibration(detector, dataset, params, callbacks)
+        models: dict[str, ClassModel] = {}
+        told: dict[str, Any] = {}
+        for group, own in members.items():
+            model, fit = fit_classes(
+                own.rows.features, own.labels[own.rows.objects], own.rows.objects,
+                C=self.C or None, balanced=self.balance, seed=params.seed,
+            )  # fmt: skip
+            factor, offset = calibration[group]
+            models[group] = replace(model, factor=factor, offset=offset)
+            counts = {name: fit.n_objects.get(name, 0) for name in own.classes}
+            rare = [name for name, n in counts.items() if n < self.min_objects]
+            told[group] = {**asdict(fit), "n_objects": counts, "rare": rare}
+        return detector.replace(classes=models), told
+
+    def _calibration(
+        self,
+        detector: Detector,
+        dataset: Dataset,
+        params: BootstrapParams,
+        callbacks: Sequence[Callback],
+    ) -> dict[str, tuple[float, float]]:
+        """Return factor and offset of each label's log odds."""
+        chosen = dataset.pictures[:: -(-len(dataset) // self.n_pictures)]
+        outcomes = Parallel(n_jobs=params.n_jobs, backend="threading", return_as="generator")(
+            delayed(_outcomes)(detector, picture, params.skip_bad) for picture in chosen
+        )
+        found: dict[str, list[tuple[float, bool]]] = {label: [] for label in detector.labels}
+        for index, some in enumerate(outcomes, start=1):
+            for label, score, hit in some:
+                found[label].append((score, hit))
+            notify(callbacks, "on_progress", "calibrate", index, len(chosen))
+        return {
+            label: calibrate(
+                np.array([score for score, _ in own]), np.array([hit for _, hit in own], bool)
+            )
+            for label, own in found.items()
+        }
+
+
+def _outcomes(
+    detector: Detector, picture: Picture, skip_bad: bool
+) -> list[tuple[str, float, bool]]:
+    """Return label and score of each detection, and whether it is an object of the label.
+
+    What lies on an ignored object or in a crowd is left out.
+    """
+    try:
+        image = picture.load(detector.channels.color)
+    except DataError:
+        if not skip_bad:
+            raise
+        return []
+    found = detector.detect(image, threshold=detector.lowest_score)
+    overlaps = box_ops.overlap(found.boxes, picture.boxes)
+    same = found.labels[:, None] == picture.labels[None, :]
+    hits = (overlaps * (same & picture.targets)).max(axis=1, initial=0.0) >= HIT_OVERLAP
+    excused = (overlaps * ~picture.targets).max(axis=1, initial=0.0) >= HIT_OVERLAP
+    return [
+        (str(label), float(score), bool(hit))
+        for label, score, hit, out in zip(found.labels, found.scores, hits, excused, strict=True)
+        if hit or not out
+    ]

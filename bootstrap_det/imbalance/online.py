@@ -17,10 +17,11 @@ from bootstrap_det.classifiers.linear_classifier import LinearClassifier
 from bootstrap_det.classifiers.scaling import FEATURE_SCALE
 from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.imbalance.soft import as_linear
-from bootstrap_det.mining.harvest import Harvest, Windows, window_features
+from bootstrap_det.mining.harvest import Harvest, Windows
 from bootstrap_det.mining.pool import Pass, Pool, forbidden_of
 from bootstrap_det.mining.strategy import Strategy
 from bootstrap_det.samples import COPY
+from bootstrap_det.windows import window_features
 
 LOSS = "logistic"
 BATCH = 16  # windows of a step, half of them objects
@@ -121,8 +122,8 @@ class Ohem(Strategy):
         # The loss of a negative rises with its score.
         worst = box_ops.nms(boxes, scores, threshold=self.overlap, max_kept=self.k)
         identities = found.windows[allowed][worst]
-        features = window_features(
-            pixels, recipe.pyramid, recipe.window, recipe.channels, identities
+        (features,) = window_features(
+            pixels, recipe.pyramid, [recipe.window], recipe.channels, identities
         )
         windows = Windows(features, identities, boxes[worst], scores[worst])
         certain = box_ops.nms(boxes[scores >= 0.0], scores[scores >= 0.0], threshold=0.3)

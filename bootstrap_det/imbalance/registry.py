@@ -32,6 +32,7 @@ _STRATEGIES: Mapping[str, type[Strategy]] = {
         generative.AdversarialOcclusion,
         generative.AdversarialRotation,
         classes.ForegroundBalanced,
+        classes.Hierarchical,
     )
 }
 

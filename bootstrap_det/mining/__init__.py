@@ -2,12 +2,13 @@
 
 from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState, bootstrap
 from bootstrap_det.mining.records import Callback, RoundRecord
-from bootstrap_det.mining.strategy import Combined, Round, Strategy
+from bootstrap_det.mining.strategy import Combined, Members, Round, Strategy
 
 __all__ = [
     "BootstrapParams",
     "Callback",
     "Combined",
+    "Members",
     "Recipe",
     "Round",
     "RoundRecord",

@@ -17,10 +17,10 @@ from bootstrap_det.classifiers.files import pack_model, unpack_model
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.mining.harvest import window_features
 from bootstrap_det.mining.loop import Recipe, TrainingState
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.persistence import read_arrays, write_arrays
+from bootstrap_det.windows import window_features
 
 FORMAT = "bootstrap_det.checkpoint"
 FORMAT_VERSION = 2
@@ -83,8 +83,8 @@ def _features(identities: NDArray[np.int64], negatives: Dataset, recipe: Recipe)
         here = np.flatnonzero(identities[:, 0] == picture.image_id)
         if len(here):
             pixels = in_color(picture.load(recipe.channels.color), recipe.channels)
-            parts = (recipe.pyramid, recipe.window, recipe.channels)
-            out[here] = window_features(pixels, *parts, identities[here, 1:])
+            parts = (recipe.pyramid, [recipe.window], recipe.channels)
+            (out[here],) = window_features(pixels, *parts, identities[here, 1:])
     return out
 
 

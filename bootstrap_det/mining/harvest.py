@@ -11,9 +11,15 @@ from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.channels import Channels
-from bootstrap_det.detector import Detector, window_identities
+from bootstrap_det.detector import Detector
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.windows import Window, window_positions, windows_to_boxes
+from bootstrap_det.windows import (
+    Window,
+    window_features,
+    window_identities,
+    window_positions,
+    windows_to_boxes,
+)
 
 MAX_OBJECT_OVERLAP = 0.3  # a window that overlaps an object more than this is no negative
 DEDUPLICATION_OVERLAP = 0.5  # of two mined windows that overlap more, the harder one stays
@@ -134,40 +140,12 @@ def harvest_false_positives(
         boxes[false], scores[false], threshold=detector.nms_threshold, kind=detector.nms_kind
     )
     keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
-    windows = Windows(
-        window_features(
-            pixels,
-            detector.pyramid,
-            detector.templates[0].window,
-            detector.channels,
-            found.windows[allowed][keep],
-        ),
-        found.windows[allowed][keep],
-        boxes[keep],
-        scores[keep],
+    identities = found.windows[allowed][keep]
+    (features,) = window_features(
+        pixels, detector.pyramid, [detector.templates[0].window], detector.channels, identities
     )
+    windows = Windows(features, identities, boxes[keep], scores[keep])
     return Harvest(windows, found.n_windows, len(certain), len(keep) == limit)
-
-
-def window_features(
-    pixels: NDArray[Any],
-    pyramid: Pyramid,
-    window: Window,
-    channels: Channels,
-    identities: NDArray[np.int64],
-) -> NDArray[Any]:
-    """Return the features of windows (level, row, column, template) of one picture."""
-    shape = channels.grid_shape(window.size)
-    out = np.empty(
-        (len(identities), channels.n_window_channels * shape[0] * shape[1]), channels.dtype
-    )
-    plans = pyramid.plan(pixels.shape[:2], channels, [window])
-    wanted = [plan for plan in plans if plan.index in identities[:, 0]]
-    for plan, values in pyramid.iter_levels(pixels, wanted, channels):
-        here = identities[:, 0] == plan.index
-        rows, columns = identities[here, 1], identities[here, 2]
-        out[here] = channels.window_features(values, shape, rows, columns)
-    return out
 
 
 def harvest_random(

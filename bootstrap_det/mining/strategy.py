@@ -1,21 +1,28 @@
 """What a remedy for imbalance may change in the bootstrapping loop.
 
-The loop asks its strategy at five points, in this order; the base class changes nothing. The
+A training asks its strategy at the points below, in this order; the base class changes nothing. The
 remedies themselves are in :mod:`bootstrap_det.imbalance`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bootstrap_det.classifiers.learners import Learner, Model
 from bootstrap_det.classifiers.training_samples import Samples
+from bootstrap_det.data import Dataset
+from bootstrap_det.detector import Detector
 from bootstrap_det.mining.pool import Pass, Pool
+from bootstrap_det.mining.records import Callback
 from bootstrap_det.samples import Jitter, ObjectRows
+
+if TYPE_CHECKING:
+    from bootstrap_det.mining.loop import BootstrapParams
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,26 @@ class Round:
         return np.random.default_rng([self.seed, self.index, 11])
 
 
+@dataclass(frozen=True)
+class Members:
+    """The objects of one group, and the class of each.
+
+    Attributes
+    ----------
+    rows : ObjectRows
+        Their windows, with those of changed copies, but no mirror images: the mirror image of an
+        arrow is of another class.
+    labels : ndarray of shape (n_objects,), str
+        The class of each object.
+    classes : tuple of str
+        All classes of the group, also those without objects.
+    """
+
+    rows: ObjectRows
+    labels: NDArray[np.str_]
+    classes: tuple[str, ...]
+
+
 class Strategy:
     """A remedy for imbalance, with the hooks that it needs; this one changes nothing.
 
@@ -59,6 +86,21 @@ class Strategy:
             if getattr(self, field.name) != field.default
         ]
         return ":".join([self.name, *([",".join(changed)] if changed else [])])
+
+    @property
+    def by_group(self) -> bool:
+        """Whether templates stand for groups of labels, and classes are told apart inside them."""
+        return False
+
+    def relabelled(self, dataset: Dataset) -> Dataset:
+        """Return a data set with the labels that templates are trained for.
+
+        Raises
+        ------
+        DataError
+            When the data set does not say what the strategy needs to know.
+        """
+        return dataset
 
     def balanced(self, positives: dict[str, ObjectRows], seed: int) -> dict[str, ObjectRows]:
         """Return what each label is trained on; called once, before the first round."""
@@ -86,6 +128,21 @@ class Strategy:
         """Return what a round is fitted on: chosen, added to, weighted."""
         return samples
 
+    def refined(
+        self,
+        detector: Detector,
+        dataset: Dataset,
+        members: Mapping[str, Members],
+        params: BootstrapParams,
+        callbacks: Sequence[Callback] = (),
+    ) -> tuple[Detector, dict[str, Any]]:
+        """Return the detector with what is fitted after its last round, and how, JSON-ready.
+
+        Called once, where the strategy trains by group, with the relabelled data set and the
+        objects of each group.
+        """
+        return detector, {}
+
 
 class Combined(Strategy):
     """Several strategies, each applied to what those before it made."""
@@ -99,6 +156,31 @@ class Combined(Strategy):
     def spec(self) -> str:
         """The parts, joined by ``+``."""
         return "+".join(part.spec for part in self.parts)
+
+    @property
+    def by_group(self) -> bool:
+        """Whether it is so for one of the parts."""
+        return any(part.by_group for part in self.parts)
+
+    def relabelled(self, dataset: Dataset) -> Dataset:
+        """Return the data set as the part that trains by group wants it."""
+        own = next((part for part in self.parts if part.by_group), None)
+        return own.relabelled(dataset) if own else dataset
+
+    def refined(
+        self,
+        detector: Detector,
+        dataset: Dataset,
+        members: Mapping[str, Members],
+        params: BootstrapParams,
+        callbacks: Sequence[Callback] = (),
+    ) -> tuple[Detector, dict[str, Any]]:
+        """Return the detector after all parts."""
+        told: dict[str, Any] = {}
+        for part in self.parts:
+            detector, more = part.refined(detector, dataset, members, params, callbacks)
+            told.update(more)
+        return detector, told
 
     def balanced(self, positives: dict[str, ObjectRows], seed: int) -> dict[str, ObjectRows]:
         """Return what each label is trained on after all parts."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -218,7 +219,11 @@ def write_annotations(
     _refuse_existing(target, kind)
     if copy_images:
         plan = copy_pictures(plan, plan.folder / ("JPEGImages" if kind == "voc" else "images"))
-    return _WRITERS[kind](plan)
+    written = _WRITERS[kind](plan)
+    if dataset.groups and kind != "coco":
+        lost = "the groups of the labels were lost: only COCO has a place for them."
+        written = replace(written, notes=(*written.notes, lost))
+    return written
 
 
 def _target(path: Path, kind: str) -> Path:

@@ -100,7 +100,7 @@ def synth_signs(
     -------
     Dataset
         The boxes are those of the signs' outlines, exact, also where something covers a sign.
-        Boxes do not overlap each other. All of them are targets.
+        Boxes do not overlap each other. All of them are targets. Classes know their groups.
 
     Raises
     ------
@@ -126,6 +126,7 @@ def synth_signs(
         tuple(_picture(source, labels) for source in sources),
         categories=GROUPS if labels == "group" else tuple(kind.name for kind in CLASSES),
         notes=(NOTE,),
+        groups={} if labels == "group" else supercategories("class"),
     )
 
 

@@ -1,0 +1,74 @@
+"""What a detector looks for: trained models with their windows and labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bootstrap_det.channels import Channels
+from bootstrap_det.classifiers.class_model import ClassModel
+from bootstrap_det.classifiers.learners import Model
+from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.windows import Window
+
+
+@dataclass(frozen=True)
+class Template:
+    """A trained model, the window that it looks at, and the label that it stands for."""
+
+    window: Window
+    model: Model
+    label: str = "object"
+
+    def mirrored(self, channels: Channels) -> Template:
+        """Return the template that finds the mirror images of what this one finds."""
+        model = self.model.mirrored(channels.mirror_order)
+        return Template(self.window.mirrored(), model, self.label)
+
+
+def check_templates(templates: tuple[Template, ...], channels: Channels) -> None:
+    """Raise ParameterError unless there are templates, all of which fit the channels."""
+    if not templates:
+        raise ParameterError("A Detector needs at least one template. Got none.")
+    for index, template in enumerate(templates):
+        model = template.model
+        shape = model.weights.shape if isinstance(model, LinearModel) else model.window_shape
+        wanted = (channels.n_window_channels, *channels.grid_shape(template.window.size))
+        if shape != wanted:
+            what = "weights" if isinstance(model, LinearModel) else "trees"
+            raise ParameterError(
+                f"Template {index} has {what} of shape {shape}, but a "
+                f"window of {template.window.size} px has features of shape {wanted}. Train it "
+                "with the same channels and window."
+            )
+        if isinstance(model, LinearModel) and getattr(channels, "normalise", "") == "window":
+            raise ParameterError(
+                f"Template {index} is linear, but ACF(normalise='window') shows each window its "
+                "own values. Take normalise='local', or boosted trees."
+            )
+
+
+def check_classes(
+    classes: Mapping[str, ClassModel], templates: Sequence[Template], channels: Channels
+) -> None:
+    """Raise ParameterError unless each label has a model of its classes that fits, or none has."""
+    labels = sorted({template.label for template in templates})
+    if not classes:
+        return
+    if sorted(classes) != labels:
+        raise ParameterError(
+            f"The 'classes' of a Detector must be of each of its labels, "
+            f"{', '.join(map(repr, labels))}, or of none. Got {', '.join(map(repr, classes))}."
+        )
+    for template in templates:
+        n_features = classes[template.label].n_features
+        n_cells = int(np.prod(channels.grid_shape(template.window.size)))
+        if n_features != channels.n_window_channels * n_cells:
+            raise ParameterError(
+                f"The classes of {template.label!r} have weights of {n_features} features, but a "
+                f"window has {channels.n_window_channels * n_cells}. Train them with the same "
+                "channels and window."
+            )
