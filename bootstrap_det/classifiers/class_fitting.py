@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.learners import FEATURE_SCALE
+from bootstrap_det.classifiers.scaling import FEATURE_SCALE
 from bootstrap_det.exceptions import DataError
 
 C_GRID = (1e-3, 1e-2, 1e-1, 1.0)
