@@ -11,7 +11,7 @@ from bootstrap_det.classifiers import LinearLearner
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation import evaluate_detector
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.imbalance import available, make_strategy
+from bootstrap_det.imbalance import Strategy, available, make_strategy
 from bootstrap_det.imbalance.online import OnlineLearner
 from bootstrap_det.imbalance.registry import strategy_class
 from bootstrap_det.mining import BootstrapParams, bootstrap
@@ -127,3 +127,18 @@ def test_every_strategy_says_where_it_comes_from_or_what_it_does():
     for name in available():
         text = strategy_class(name).__doc__
         assert len(text) > 40, name
+
+
+def test_a_strategy_may_find_nothing_to_mine(linear_toy):
+    """An empty pool is an answer; the usual negatives must not take its place."""
+
+    class Nothing(Strategy):
+        def mine(self, scan):
+            return scan.pool() if scan.index else None
+
+    params = BootstrapParams(**linear_toy.small)
+    state = bootstrap(
+        linear_toy.positives, linear_toy.negatives, linear_toy.recipe, strategy=Nothing(),
+        params=params,
+    )  # fmt: skip
+    assert [record.n_mined for record in state.records] == [120, 0, 0]

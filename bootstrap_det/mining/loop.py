@@ -24,7 +24,7 @@ from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.mining.cache import NegativeCache
-from bootstrap_det.mining.pool import Pass
+from bootstrap_det.mining.pool import Pass, Pool
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
 from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.pyramid import Pyramid
@@ -262,7 +262,7 @@ def bootstrap(
         clock = Clock()
         with clock.phase("mine"):  # Sung & Poggio: scan; Dalal & Triggs: all false positives
             scan = Pass(state.detector, negatives, recipe, params, index, positives, callbacks)
-            pool = strategy.mine(scan) or (scan.false_positives() if index else scan.random())
+            pool = _mined(strategy, scan)
             features, state.mined_identities, state.mined_scores = pool.hardest()
             # Felzenszwalb et al.: a bounded cache without duplicates
             added = state.cache.add(features, state.mined_identities, state.mined_scores)
@@ -289,6 +289,14 @@ def bootstrap(
         if notify(callbacks, "on_round_end", record, state):
             break
     return state
+
+
+def _mined(strategy: Strategy, scan: Pass) -> Pool:
+    """Return the strategy's negatives, be there none, or else the usual ones."""
+    pool = strategy.mine(scan)
+    if pool is not None:
+        return pool
+    return scan.false_positives() if scan.index else scan.random()
 
 
 def _scores(model: Model, features: NDArray[Any]) -> NDArray[np.float64]:
