@@ -326,14 +326,14 @@ def test_features_are_mapped_and_the_file_is_removed(rng, tmp_path, monkeypatch)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     seen = []
 
-    class Spy(resampling.library_class("SMOTE")):
+    class Spy(resampling.class_called("SMOTE")):
         def fit_resample(self, X, y):  # noqa: N803
             seen.append((isinstance(X.base, np.memmap), X.dtype, len(list(tmp_path.rglob("*")))))
             if self.k_neighbors == 7:
                 raise OSError("disk full")
             return super().fit_resample(X, y)
 
-    monkeypatch.setattr(resampling, "library_class", lambda name: Spy)
+    monkeypatch.setattr(resampling, "class_called", lambda name: Spy)
     resampled("smote", samples_of(rng))
     with pytest.raises(OSError, match="disk full"):
         resampled("smote:k_neighbors=7", samples_of(rng))

@@ -7,7 +7,7 @@ K. Oksuz, B. C. Cam, S. Kalkan and E. Akbas, "Imbalance Problems in Object Detec
 PAMI 2020.
 """
 
-from bootstrap_det.imbalance.library import balanced_ensembles, samplers
+from bootstrap_det.imbalance.catalogue import balanced_ensembles, samplers
 from bootstrap_det.imbalance.registry import available, make_strategy, strategy_class
 from bootstrap_det.mining.strategy import Combined, Round, Strategy
 

@@ -12,12 +12,11 @@ from bootstrap_det.classifiers.ensembles import BAGGED, LEARNING_RATE, EnsembleL
 from bootstrap_det.classifiers.learners import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.classifiers.trees import MAX_DEPTH
 from bootstrap_det.exceptions import ParameterError
-from bootstrap_det.imbalance.library import (
+from bootstrap_det.imbalance.catalogue import (
     ENSEMBLES,
     OfLibrary,
     balanced_ensembles,
-    library_class,
-    one_line,
+    class_called,
 )
 
 # All members see all features: boosted trees choose among few of them anyway.
@@ -59,12 +58,7 @@ class Ensemble(OfLibrary):
         check_int(depth, "max_depth", self.name, low=1, high=MAX_DEPTH)
         features = np.arange(1000.0)[:, None]
         settings = {**self.params, "n_estimators": 1, "random_state": 0}
-        try:
-            library_class(self.class_name)(**settings).fit(features, np.arange(1000) % 2)
-        except (TypeError, ValueError) as error:
-            raise ParameterError(
-                f"The strategy {self.spec!r} cannot be used: {one_line(error)}"
-            ) from error
+        self._try_out(class_called(self.class_name)(**settings), features, np.arange(1000) % 2)
 
     @classmethod
     def all_names(cls) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bootstrap_det._validation import check_float, check_int
 from bootstrap_det.classifiers.learners import Model
 from bootstrap_det.classifiers.training_samples import Samples
+from bootstrap_det.imbalance.rows import kinds_of
 from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.samples import COPY, TURNED, Jitter
 
@@ -89,7 +90,7 @@ class AdversarialOcclusion(Strategy):
         """Return the samples with the new positives behind the others."""
         if now.model is None:
             return samples
-        copies = np.flatnonzero(_kinds(samples) == COPY)
+        copies = np.flatnonzero(kinds_of(samples) == COPY)
         n_wanted = max(round(self.share * len(copies)), 1)
         chosen = np.sort(now.rng().permutation(copies)[:n_wanted])
         return with_positives(
@@ -161,7 +162,7 @@ class AdversarialRotation(Strategy):
 
     def samples(self, samples: Samples, now: Round) -> Samples:
         """Return the samples with one turned copy of each object."""
-        kinds = _kinds(samples)
+        kinds = kinds_of(samples)
         turned = np.flatnonzero(kinds == TURNED)
         scores = now.rng().uniform(size=len(turned))
         if samples.positive_scores is not None:
@@ -179,8 +180,3 @@ def with_positives(samples: Samples, features: NDArray[Any], like: NDArray[np.in
     rows = np.concatenate([np.arange(len(samples.positives)), like])
     grown = samples.chosen(rows, np.arange(len(samples.negatives)))
     return replace(grown, positives=np.concatenate([samples.positives, features]))
-
-
-def _kinds(samples: Samples) -> NDArray[np.uint8]:
-    none = np.full(len(samples.positives), COPY, np.uint8)
-    return none if samples.kinds is None else samples.kinds

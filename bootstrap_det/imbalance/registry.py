@@ -9,8 +9,8 @@ from typing import Any
 
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.imbalance import classes, generative, hard, online, soft
+from bootstrap_det.imbalance.catalogue import OfLibrary, number_or_text, unknown_parameter
 from bootstrap_det.imbalance.ensembles import Ensemble
-from bootstrap_det.imbalance.library import OfLibrary, number_or_text, unknown_parameter
 from bootstrap_det.imbalance.resampling import Resample
 from bootstrap_det.mining.strategy import Combined, Strategy
 

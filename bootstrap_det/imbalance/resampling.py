@@ -17,12 +17,11 @@ from sklearn.metrics import pairwise_distances_argmin
 
 from bootstrap_det._validation import check_int
 from bootstrap_det.classifiers.training_samples import Samples
-from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.imbalance.library import (
+from bootstrap_det.exceptions import DataError
+from bootstrap_det.imbalance.catalogue import (
     SAMPLERS,
     OfLibrary,
-    library_class,
-    one_line,
+    class_called,
     one_sentence,
     samplers,
 )
@@ -104,12 +103,7 @@ class Resample(OfLibrary):
         super().__post_init__()
         check_int(self._limit, "max_negatives", self.name, low=0)
         labels = np.arange(1001) == 0  # very unequal, or else it may have nothing to do
-        try:
-            self._sampler(0).fit(np.zeros((len(labels), 1)), labels.astype(int))
-        except (TypeError, ValueError) as error:
-            raise ParameterError(
-                f"The strategy {self.spec!r} cannot be used: {one_line(error)}"
-            ) from error
+        self._try_out(self._sampler(0), np.zeros((len(labels), 1)), labels.astype(int))
 
     @classmethod
     def all_names(cls) -> tuple[str, ...]:
@@ -168,7 +162,7 @@ class Resample(OfLibrary):
     def _sampler(self, seed: int) -> Any:
         """Return the sampler of imbalanced-learn."""
         given = {key: value for key, value in self.params.items() if key != "max_negatives"}
-        sampler = library_class(self.class_name)(**given)
+        sampler = class_called(self.class_name)(**given)
         fixed = {"random_state": seed, "n_jobs": 1}
         return sampler.set_params(
             **{key: value for key, value in fixed.items() if key in sampler.get_params()}

@@ -20,7 +20,7 @@ def near_as_negatives(samples: Samples) -> tuple[Samples, NDArray[np.float64]]:
     The second result is the agreement of each negative with an object: 0 for windows of the
     pictures, which come first.
     """
-    kinds, ious = _kinds(samples), _ious(samples)
+    kinds, ious = kinds_of(samples), _ious(samples)
     near = kinds == NEAR
     moved = samples.chosen(~near, np.arange(len(samples.negatives)))
     negatives = np.concatenate([moved.negatives, samples.positives[near]])
@@ -63,7 +63,8 @@ def probabilities(samples: Samples) -> NDArray[np.float64] | None:
     return np.asarray(expit(factor * scores + offset))
 
 
-def _kinds(samples: Samples) -> NDArray[np.uint8]:
+def kinds_of(samples: Samples) -> NDArray[np.uint8]:
+    """Return the kind of each positive; ``COPY`` where none is known."""
     return np.zeros(len(samples.positives), np.uint8) if samples.kinds is None else samples.kinds
 
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, ClassVar
 
+from numpy.typing import NDArray
+
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.mining.strategy import Strategy
 
@@ -49,7 +51,7 @@ def balanced_ensembles() -> tuple[str, ...]:
     return tuple(sorted(import_module("imblearn.ensemble").__all__))
 
 
-def library_class(name: str) -> Any:
+def class_called(name: str) -> Any:
     """Return a class of imbalanced-learn by its name."""
     for module in ("over_sampling", "under_sampling", "combine", "ensemble"):
         found = getattr(import_module(f"imblearn.{module}"), name, None)
@@ -93,6 +95,15 @@ class OfLibrary(Strategy):
         changed = {key: value for key, value in self.params.items() if value != known[key]}
         object.__setattr__(self, "params", changed)
 
+    def _try_out(self, estimator: Any, features: NDArray[Any], labels: NDArray[Any]) -> None:
+        """Fit a sampler or an ensemble once: most values are only checked then."""
+        try:
+            estimator.fit(features, labels)
+        except (TypeError, ValueError) as error:
+            raise ParameterError(
+                f"The strategy {self.spec!r} cannot be used: {one_line(error)}"
+            ) from error
+
     @classmethod
     def all_names(cls) -> tuple[str, ...]:
         """Return the classes of imbalanced-learn that such a strategy can be made of."""
@@ -106,7 +117,7 @@ class OfLibrary(Strategy):
     @classmethod
     def defaults(cls, name: str) -> dict[str, Any]:
         """Return what parameters the strategy takes, and their defaults."""
-        values: dict[str, Any] = library_class(cls.named.get(name, name))().get_params(deep=False)
+        values: dict[str, Any] = class_called(cls.named.get(name, name))().get_params(deep=False)
         return {key: value for key, value in values.items() if key not in _NOT_OFFERED}
 
     @property
