@@ -84,8 +84,10 @@ def _list() -> None:
     from bootstrap_det.imbalance import available, strategy_class
 
     for name in available():
-        summary = (strategy_class(name).__doc__ or "").strip().splitlines()[0]
-        click.echo(f"{name}\n    {summary}")
+        kind = strategy_class(name)
+        summary = (kind.__doc__ or "").strip().splitlines()[0]
+        borrowed = getattr(kind, "named", {}).get(name)  # the class of imbalanced-learn
+        click.echo(f"{name}{f' ({borrowed})' if borrowed else ''}\n    {summary}")
 
 
 def _compare(options: dict[str, Any]) -> None:
