@@ -6,9 +6,11 @@ Every check returns the value in its canonical Python or numpy type, so callers 
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -81,6 +83,33 @@ def check_boxes(boxes: Any, name: str = "boxes") -> NDArray[np.float64]:
             f"Got shape {array.shape} instead."
         )
     return array
+
+
+def make_named(choices: Mapping[str, type[Any]], kind: str, name: str, params: Any) -> Any:
+    """Return the dataclass of ``choices`` that is called ``name``, with its parameters.
+
+    Raises ParameterError when there is no such choice, or it has no such parameter; ``kind`` says
+    in the message what is chosen.
+    """
+    if not isinstance(name, str) or name not in choices:
+        allowed = ", ".join(map(repr, choices))
+        raise ParameterError(
+            f"The {kind} must be one of {allowed}. Got {name!r} instead.{_hint(name, choices)}"
+        )
+    known = [field.name for field in dataclasses.fields(choices[name])]
+    for key in params:
+        if key not in known:
+            has = f"has {' and '.join(map(repr, known))}" if known else "has none"
+            raise ParameterError(
+                f"There is no parameter {key!r} of the {kind} {name!r}, which {has}."
+                f"{_hint(key, known)}"
+            )
+    return choices[name](**params)
+
+
+def _hint(word: Any, choices: Iterable[str]) -> str:
+    close = difflib.get_close_matches(str(word), list(choices), n=1)
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def _outside(value: float, low: float | None, high: float | None) -> bool:

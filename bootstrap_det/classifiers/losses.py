@@ -7,8 +7,6 @@ loss is computed from logarithms of p that do not underflow, so scores of any si
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -16,14 +14,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit as _expit
 
-from bootstrap_det._validation import check_float
+from bootstrap_det._validation import check_float, make_named
 from bootstrap_det.classifiers.gradient_density import (
     MOMENTUM,
     N_BINS,
     check_bins,
     ghm_weights,
 )
-from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.exceptions import DataError
 
 Floats = NDArray[np.float64]
 
@@ -291,25 +289,7 @@ def make_loss(name: str, **params: Any) -> Any:
     ParameterError
         When there is no such loss, or it has no such parameter, or the value is out of range.
     """
-    if not isinstance(name, str) or name not in LOSSES:
-        choices = ", ".join(map(repr, LOSSES))
-        raise ParameterError(
-            f"The loss must be one of {choices}. Got {name!r} instead.{_hint(name, LOSSES)}"
-        )
-    known = [field.name for field in dataclasses.fields(LOSSES[name])]
-    for key in params:
-        if key not in known:
-            has = f"has {' and '.join(map(repr, known))}" if known else "has none"
-            raise ParameterError(
-                f"There is no parameter {key!r} of the loss {name!r}, which {has}."
-                f"{_hint(key, known)}"
-            )
-    return LOSSES[name](**params)
-
-
-def _hint(word: Any, choices: Any) -> str:
-    close = difflib.get_close_matches(str(word), list(choices), n=1)
-    return f" Did you mean {close[0]!r}?" if close else ""
+    return make_named(LOSSES, "loss", name, params)
 
 
 def _checked(scores: ArrayLike, targets: ArrayLike, loss: Loss) -> tuple[Floats, Floats]:
