@@ -6,14 +6,15 @@ does not know whether code was compiled with the check.
 """
 
 import naive
+import naive_losses
 import numba
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bootstrap_det._kernels import box_losses, hog, linear, offset_losses
 from bootstrap_det._kernels import boxes as box_kernels
-from bootstrap_det._kernels import hog, linear
 
 
 def boundaries(n_bins, signed):
@@ -216,6 +217,109 @@ def test_greedy_nms_stops_when_full(rng):
     assert box_kernels.greedy_nms(boxes, 0.3, False, few) == 3
     box_kernels.greedy_nms(boxes, 0.3, False, all_of_them)
     assert few.tolist() == all_of_them[:3].tolist()
+
+
+BOX_LOSSES = {
+    "iou": box_losses.IOU,
+    "log-iou": box_losses.LOG_IOU,
+    "giou": box_losses.GIOU,
+    "diou": box_losses.DIOU,
+    "ciou": box_losses.CIOU,
+}
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", BOX_LOSSES)
+@pytest.mark.parametrize("n", [0, 1, 60])
+def test_box_losses(rng, kind, n):
+    predicted, true = random_boxes(rng, n), random_boxes(rng, n)
+    if n > 1:
+        true[:5] = predicted[:5]
+        predicted[5:10] = predicted[5:10, [2, 3, 0, 1]]  # the wrong way round
+    values, gradients = np.empty(n), np.empty((n, 4))
+    box_losses.box_losses(predicted, true, BOX_LOSSES[kind], values, gradients)
+    ref = [naive_losses.box_loss(kind, p, t) for p, t in zip(predicted, true, strict=True)]
+    np.testing.assert_allclose(values, ref, rtol=1e-12, atol=1e-12)
+    assert np.isfinite(gradients).all()
+
+
+def by_differences(loss, point, step=1e-6):
+    """Return the gradient of a function of one list of numbers."""
+    point = np.asarray(point, float)
+    steps = np.eye(point.size).reshape(point.size, *point.shape) * step
+    slopes = [(loss(point + move) - loss(point - move)) / (2 * step) for move in steps]
+    return np.reshape(slopes, point.shape)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", BOX_LOSSES)
+def test_gradients_of_box_losses(rng, kind):
+    n = 20
+    predicted, true = (rng.uniform([0, 0, 3, 3], [4, 4, 8, 8], (n, 4)) for _ in range(2))
+    values, gradients = np.empty(n), np.empty((n, 4))
+    box_losses.box_losses(predicted, true, BOX_LOSSES[kind], values, gradients)
+    for p, t, got in zip(predicted, true, gradients, strict=True):
+        ref = by_differences(lambda box, t=t: naive_losses.box_loss(kind, box, t), p)
+        np.testing.assert_allclose(got, ref, atol=1e-6)
+
+
+COORDINATE_LOSSES = {
+    "squared": (offset_losses.squared, ()),
+    "smooth_l1": (offset_losses.smooth_l1, (0.7,)),
+    "balanced_l1": (offset_losses.balanced_l1, (0.4, 1.2)),
+}
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("name", COORDINATE_LOSSES)
+def test_coordinate_losses(rng, name):
+    kernel, params = COORDINATE_LOSSES[name]
+    apart = rng.normal(0, 1, (20, 4))
+    values, gradients = np.empty(20), np.empty((20, 4))
+    kernel(apart, *params, values, gradients)
+    twin = getattr(naive_losses, name)
+    for row, value, got in zip(apart, values, gradients, strict=True):
+        assert value == pytest.approx(twin(row, *params))
+        ref = by_differences(lambda z: twin(z, *params), row)
+        np.testing.assert_allclose(got, ref, atol=1e-6)
+
+
+@pytest.mark.nojit
+def test_uncertain(rng):
+    outputs = rng.normal(0, 1, (20, 8))
+    values, gradients = np.empty(20), np.empty((20, 8))
+    offset_losses.uncertain(outputs[:, :4], outputs[:, 4:], 20.0, values, gradients)
+
+    def twin(row):
+        return naive_losses.uncertain(row[:4], row[4:])
+
+    for row, value, got in zip(outputs, values, gradients, strict=True):
+        assert value == pytest.approx(twin(row))
+        np.testing.assert_allclose(got, by_differences(twin, row), atol=1e-6)
+
+
+@pytest.mark.nojit
+def test_bounded_iou(rng):
+    offsets, targets = rng.normal(0, 0.4, (20, 4)), rng.normal(0, 0.4, (20, 4))
+    values, gradients = np.empty(20), np.empty((20, 4))
+    offset_losses.bounded_iou(offsets, targets, 7.0, 0.3, values, gradients)
+    for row, true, value, got in zip(offsets, targets, values, gradients, strict=True):
+        assert value == pytest.approx(naive_losses.bounded_iou(row, true, 0.3))
+        ref = by_differences(lambda z, t=true: naive_losses.bounded_iou(z, t, 0.3), row)
+        np.testing.assert_allclose(got, ref, atol=1e-6)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("n_bins", [2, 5])
+def test_distribution(rng, n_bins):
+    logits, positions = rng.normal(0, 1, (12, 4, n_bins)), rng.uniform(0, n_bins - 1, (12, 4))
+    positions[:2] = [0, n_bins - 1, 1, 0]  # on bins, and at both ends
+    values, gradients = np.empty(12), np.empty((12, 4, n_bins))
+    offset_losses.distribution(logits, positions, values, gradients)
+    for block, position, value, got in zip(logits, positions, values, gradients, strict=True):
+        assert value == pytest.approx(naive_losses.distribution(block, position))
+        ref = by_differences(lambda z, at=position: naive_losses.distribution(z, at), block)
+        np.testing.assert_allclose(got, ref, atol=1e-6)
 
 
 @pytest.mark.skipif(
