@@ -43,6 +43,21 @@ def overlap(boxes: ArrayLike, others: ArrayLike, *, kind: str = "iou") -> NDArra
     return out
 
 
+def paired_overlap(boxes: ArrayLike, others: ArrayLike) -> NDArray[np.float64]:
+    """Return the intersection over union of each box with its partner, shape (n,).
+
+    Parameters
+    ----------
+    boxes, others : array-like of shape (n, 4)
+        Boxes, xyxy; those without area overlap nothing.
+    """
+    first, second = check_boxes(boxes), check_boxes(others, "others")
+    sides = np.minimum(first[:, 2:], second[:, 2:]) - np.maximum(first[:, :2], second[:, :2])
+    shared = np.prod(np.maximum(sides, 0.0), axis=1)
+    total = sum(np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (first, second))
+    return np.asarray(shared / np.maximum(total - shared, np.finfo(float).tiny))
+
+
 def clip(boxes: ArrayLike, size: tuple[int, int]) -> NDArray[np.float64]:
     """Return boxes cut to a picture of ``size`` (height, width); boxes outside get no area."""
     height, width = size

@@ -8,8 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, to_grey, to_rgb
+from bootstrap_det.location import LocationPrior
 from bootstrap_det.model_files import pack_parts, unpack_parts
 from bootstrap_det.persistence import (
     check_format,
@@ -34,27 +34,14 @@ from bootstrap_det.persistence import (
     read_arrays,
     write_arrays,
 )
-from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
-from bootstrap_det.resample import Octaves
+from bootstrap_det.pyramid import LevelPlan, Pyramid
+from bootstrap_det.scanning import Scanner
+from bootstrap_det.scanning import ScoredLevel as ScoredLevel
 from bootstrap_det.templates import Template as Template  # what a detector is made of
 from bootstrap_det.templates import check_classes, check_templates
-from bootstrap_det.windows import (
-    window_features,
-    window_identities,
-    window_positions,
-    windows_to_boxes,
-)
+from bootstrap_det.windows import window_features
 
 SUPPRESSIONS = ("nms", "vote")
-
-
-@dataclass(frozen=True)
-class ScoredLevel:
-    """One template's score map over one level."""
-
-    plan: LevelPlan
-    template_index: int
-    scores: NDArray[np.float32]
 
 
 class Detector:
@@ -83,6 +70,8 @@ class Detector:
         ``nms_threshold``, where objects of two labels never share a place.
     classes : mapping of str to ClassModel or None, default=None
         A second level: for each label, a group, what tells the classes of the group apart.
+    location : LocationPrior or None, default=None
+        Where objects are likely: other rows of windows are left out, or scores weighed by it.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -104,6 +93,7 @@ class Detector:
         suppression: str = "nms",
         across_labels: bool = False,
         classes: Mapping[str, ClassModel] | None = None,
+        location: LocationPrior | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
@@ -117,7 +107,9 @@ class Detector:
         self.suppression = check_choice(suppression, "suppression", "Detector", SUPPRESSIONS)
         self.across_labels = check_bool(across_labels, "across_labels", "Detector")
         self.classes = dict(classes or {})
+        self.location = location
         self.provenance = dict(provenance or {})
+        self.scanner = Scanner(self.templates, channels, self.pyramid, location)
         check_templates(self.templates, channels)
         check_classes(self.classes, self.templates, channels)
 
@@ -139,6 +131,12 @@ class Detector:
             t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
             for t in self.templates
         )
+
+    @property
+    def rescores(self) -> bool:
+        """Whether scores are no longer the templates' own, so that lower ones may rise."""
+        refined = any(t.refinement is not None and t.refinement.rescores for t in self.templates)
+        return refined or (self.location is not None and self.location.rescores)
 
     def of_label(self, label: str) -> Detector:
         """Return the detector of one label's templates alone."""
@@ -190,7 +188,7 @@ class Detector:
         limit = self.threshold if threshold is None else _number(threshold)
         # Every window votes, whatever the threshold, or scores would depend on it.
         voting = self.suppression == "vote" and self.lowest_score > -np.inf
-        return self.lowest_score if voting else limit
+        return self.lowest_score if voting or self.rescores else limit
 
     def settle(
         self, found: Candidates, *, threshold: float | None = None, image_id: int | None = None
@@ -247,20 +245,8 @@ class Detector:
     ) -> Candidates:
         """Return every window that scores at least ``threshold``, before suppression."""
         limit = self.threshold if threshold is None else _number(threshold)
-        boxes, scores, windows, n_windows = [np.zeros((0, 4))], [np.zeros(0)], [_NO_WINDOWS], 0
-        for level in self.iter_scored_levels(image, n_threads=n_threads):
-            n_windows += level.scores.size
-            enough = np.flatnonzero(level.scores >= max(limit, _LEAST))
-            if not len(enough):
-                continue
-            rows, columns = np.divmod(enough, level.scores.shape[1])
-            window = self.templates[level.template_index].window
-            boxes.append(windows_to_boxes(level.plan, window, rows, columns))
-            scores.append(level.scores[rows, columns].astype(np.float64))
-            windows.append(window_identities(level.plan.index, rows, columns, level.template_index))
-        return Candidates(
-            np.concatenate(boxes), np.concatenate(scores), np.concatenate(windows), n_windows
-        )
+        work = partial(self.scanner.candidates, least=limit)
+        return Candidates.concatenate(list(self._over_levels(image, work, n_threads)))
 
     def threshold_note(self, threshold: float) -> str:
         """Return what is missing at a threshold, a sentence; empty where nothing is."""
@@ -289,7 +275,10 @@ class Detector:
         if self.across_labels:
             index = self._nms(index, boxes, scores)
         index = index[box_ops.score_order(boxes[index], scores[index])]
-        return Detections(boxes[index], scores[index], labels[index], image_id, sources=index)
+        spread = None if found.deviations is None else found.deviations[index]
+        return Detections(
+            boxes[index], scores[index], labels[index], image_id, deviations=spread, sources=index
+        )
 
     def _nms(
         self, index: NDArray[np.intp], boxes: NDArray[np.float64], scores: NDArray[np.float64]
@@ -316,6 +305,10 @@ class Detector:
         """
         return self._with(self.templates, **changes)
 
+    def with_templates(self, templates: Sequence[Template]) -> Detector:
+        """Return the detector with other templates, of the same features and labels."""
+        return self._with(templates)
+
     def _with(self, templates: Sequence[Template], **changes: Any) -> Detector:
         known = self.pyramid.get_params()
         of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
@@ -329,6 +322,7 @@ class Detector:
             "suppression": self.suppression,
             "across_labels": self.across_labels,
             "classes": self.classes,
+            "location": self.location,
             "provenance": self.provenance,
         }
         return Detector(templates, self.channels, **{**kept, **changes})
@@ -341,7 +335,9 @@ class Detector:
         DataError
             When the file cannot be written.
         """
-        parts, arrays = pack_parts(self.templates, self.classes, self.channels, self.pyramid)
+        parts, arrays = pack_parts(
+            self.templates, self.classes, self.channels, self.pyramid, self.location
+        )
         header = {**model_header(self.provenance), **parts}
         header["detector"] = {
             "threshold": self.threshold,
@@ -370,55 +366,26 @@ class Detector:
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:
         """Return the levels that a picture of ``size`` (height, width) is scanned at."""
-        windows = [template.window for template in self.templates]
-        return self.pyramid.plan(size, self.channels, windows)
+        return self.scanner.plan(size)
 
     def iter_scored_levels(
         self, image: NDArray[Any], *, n_threads: int = 1
     ) -> Iterator[ScoredLevel]:
         """Yield the score map of each template over each level, largest level first.
 
-        Memory holds the channels of one level for each thread.
+        Scores are those of the templates, before any refinement. Memory holds the channels of one
+        level for each thread.
         """
+        for level, _ in self._over_levels(image, self.scanner.scored, n_threads):
+            yield level
+
+    def _over_levels(self, image: NDArray[Any], work: Any, n_threads: int) -> Iterator[Any]:
         n_threads = check_int(n_threads, "n_threads", "Detector", low=1, high=1024)
-        pixels = self.prepare(image)
-        plans = self.plan(pixels.shape[:2])
-        if n_threads == 1:
-            yield from self._scored(pixels, plans)
-            return
-        # A level is a thread's work from the resampling on; threads over rows of one level would
-        # wait for each other dozens of times. The halves are made first: all levels share them.
-        octaves = Octaves(pixels)
-        octaves.make_halves(min((plan.size for plan in plans), default=pixels.shape[:2]))
-        with ThreadPoolExecutor(n_threads) as pool:
-            jobs = [
-                pool.submit(list, self._scored(octaves, group))
-                for group in independent_levels(plans)
-            ]
-            for job in jobs:
-                yield from job.result()
-
-    def _scored(
-        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan]
-    ) -> Iterator[ScoredLevel]:
-        for plan, values in self.pyramid.iter_levels(image, plans, self.channels):
-            for index, template in enumerate(self.templates):
-                covered = self.pyramid.covers(template.window.object_size[0] / plan.nominal_scale)
-                if covered and window_positions(plan, template.window, self.channels)[0]:
-                    yield ScoredLevel(plan, index, self._score(template, values))
-
-    def _score(self, template: Template, values: NDArray[Any]) -> NDArray[np.float32]:
-        if isinstance(template.model, LinearModel):
-            return template.model.score_level(np.asarray(values, dtype=np.float32))
-        return template.model.score_level(values, normalisation=self.channels.normalisation)
+        return self.scanner.over_levels(self.prepare(image), work, n_threads)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
         return in_color(check_image(image, "Detector.detect"), self.channels)
-
-
-_LEAST = float(np.finfo(np.float32).min)  # rejected windows are below it
-_NO_WINDOWS = np.zeros((0, 4), dtype=np.int64)
 
 
 def _number(threshold: float) -> float:
