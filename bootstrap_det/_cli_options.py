@@ -96,8 +96,9 @@ DETECTOR = options(
     click.option("--nms-kind", type=click.Choice(["iou", "min"]), help="How overlap is measured."),
     click.option(
         "--suppression",
-        type=click.Choice(["nms", "vote"]),
-        help="vote: overlapping windows average their boxes first.",
+        type=click.Choice(["nms", "vote", "soft-nms", "fusion"]),
+        help="Of overlapping windows, nms: the best; vote: their boxes averaged first; soft-nms: "
+        "all, with lower scores; fusion: one mean box a cluster.",
     ),
     click.option(
         "--across-labels/--within-labels",

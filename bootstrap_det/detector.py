@@ -19,9 +19,7 @@ from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.learners import MARGIN
 from bootstrap_det.classifiers.linear import LinearModel
-from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, to_grey, to_rgb
@@ -37,11 +35,10 @@ from bootstrap_det.persistence import (
 from bootstrap_det.pyramid import LevelPlan, Pyramid
 from bootstrap_det.scanning import Scanner
 from bootstrap_det.scanning import ScoredLevel as ScoredLevel
+from bootstrap_det.suppression import SUPPRESSIONS, Suppression
 from bootstrap_det.templates import Template as Template  # what a detector is made of
 from bootstrap_det.templates import check_classes, check_templates
 from bootstrap_det.windows import window_features
-
-SUPPRESSIONS = ("nms", "vote")
 
 
 class Detector:
@@ -61,13 +58,15 @@ class Detector:
         Largest overlap of two detections of one label.
     nms_kind : {"iou", "min"}, default="iou"
         Overlap by intersection over union, or by the smaller of the two areas.
-    suppression : {"nms", "vote"}, default="nms"
-        ``"vote"``: overlapping windows vote first, see :func:`bootstrap_det.boxes.vote`; the
-        score of a detection is then no longer that of one window, and the threshold applies to
-        it. What :func:`train` returns of boosted trees votes.
+    suppression : {"nms", "vote", "soft-nms", "fusion"}, default="nms"
+        What becomes of windows that overlap, see
+        :class:`bootstrap_det.suppression.Suppression`. But for nms the score of a detection is no
+        longer that of one window, and the threshold applies to it. What :func:`train` returns of
+        boosted trees votes.
     across_labels : bool, default=False
         Suppress a detection, too, that overlaps a better one of another label by more than
-        ``nms_threshold``, where objects of two labels never share a place.
+        ``nms_threshold``, where objects of two labels never share a place; of soft-nms, labels
+        lower each other's scores.
     classes : mapping of str to ClassModel or None, default=None
         A second level: for each label, a group, what tells the classes of the group apart.
     location : LocationPrior or None, default=None
@@ -127,10 +126,7 @@ class Detector:
     @property
     def lowest_score(self) -> float:
         """The least score worth listing: where the cascades end, the margin of a linear model."""
-        return min(
-            t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
-            for t in self.templates
-        )
+        return min(template.lowest_score for template in self.templates)
 
     @property
     def rescores(self) -> bool:
@@ -186,9 +182,9 @@ class Detector:
     def floor(self, threshold: float | None = None) -> float:
         """Return the least score of windows that bear on detections of a threshold and more."""
         limit = self.threshold if threshold is None else _number(threshold)
-        # Every window votes, whatever the threshold, or scores would depend on it.
-        voting = self.suppression == "vote" and self.lowest_score > -np.inf
-        return self.lowest_score if voting or self.rescores else limit
+        # Where every window counts, it does whatever the threshold, or scores would depend on it.
+        every = self._suppression.every_window_counts and self.lowest_score > -np.inf
+        return self.lowest_score if every or self.rescores else limit
 
     def settle(
         self, found: Candidates, *, threshold: float | None = None, image_id: int | None = None
@@ -260,43 +256,21 @@ class Detector:
         )
 
     def suppress(self, found: Candidates, *, image_id: int | None = None) -> Detections:
-        """Return the detections that non-maximum suppression leaves of the candidates."""
-        names = np.array([template.label for template in self.templates])
-        labels = names[found.windows[:, 3]]
-        boxes, scores = found.boxes.copy(), found.scores.copy()
-        kept = [np.zeros(0, dtype=np.intp)]
-        for label in self.labels:
-            of_label = np.flatnonzero(labels == label)
-            if self.suppression == "vote":
-                votes = box_ops.vote(boxes[of_label], scores[of_label], **self._vote_gains(label))
-                boxes[of_label], scores[of_label] = votes
-            kept.append(self._nms(of_label, boxes, scores))
-        index = np.concatenate(kept)
-        if self.across_labels:
-            index = self._nms(index, boxes, scores)
-        index = index[box_ops.score_order(boxes[index], scores[index])]
-        spread = None if found.deviations is None else found.deviations[index]
-        return Detections(
-            boxes[index], scores[index], labels[index], image_id, deviations=spread, sources=index
-        )
+        """Return the detections that suppression leaves of the candidates.
 
-    def _nms(
-        self, index: NDArray[np.intp], boxes: NDArray[np.float64], scores: NDArray[np.float64]
-    ) -> NDArray[np.intp]:
-        """Return which of the indexed boxes non-maximum suppression leaves."""
-        best = box_ops.nms(
-            boxes[index], scores[index], threshold=self.nms_threshold, kind=self.nms_kind
-        )
-        return np.asarray(index[best])
+        Those of soft-nms are listed down to :attr:`lowest_score` (0 without cascade), or to the
+        lowest candidate where that is less; or every window would be a detection.
+        """
+        listed = self.lowest_score if self.lowest_score > -np.inf else 0.0
+        least = min(listed, found.scores.min(initial=np.inf))
+        return self._suppression.detections(found, min_score=least, image_id=image_id)
 
-    def _vote_gains(self, label: str) -> dict[str, float]:
-        """Return how much votes count: more where scores differ by more."""
-        scale = max(
-            t.model.score_scale if isinstance(t.model, TreeModel) else 1.0
-            for t in self.templates
-            if t.label == label
+    @property
+    def _suppression(self) -> Suppression:
+        """How windows become detections."""
+        return Suppression(
+            self.templates, self.suppression, self.nms_threshold, self.nms_kind, self.across_labels
         )
-        return {"temperature": scale / 3.5, "hit_gain": scale / 14.0}
 
     def replace(self, **changes: Any) -> Detector:
         """Return the detector with some of its constructor's parameters changed.
@@ -314,18 +288,13 @@ class Detector:
         of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
         if of_pyramid:
             changes["pyramid"] = Pyramid(**{**known, **of_pyramid})
-        kept = {
-            "pyramid": self.pyramid,
-            "threshold": self.threshold,
-            "nms_threshold": self.nms_threshold,
-            "nms_kind": self.nms_kind,
-            "suppression": self.suppression,
-            "across_labels": self.across_labels,
-            "classes": self.classes,
-            "location": self.location,
-            "provenance": self.provenance,
-        }
+        kept = {name: getattr(self, name) for name in _PARTS}
+        kept.update(self._settings())
         return Detector(templates, self.channels, **{**kept, **changes})
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what is said of windows that were found, JSON-ready."""
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically: JSON and plain arrays, nothing pickled.
@@ -339,13 +308,7 @@ class Detector:
             self.templates, self.classes, self.channels, self.pyramid, self.location
         )
         header = {**model_header(self.provenance), **parts}
-        header["detector"] = {
-            "threshold": self.threshold,
-            "nms_threshold": self.nms_threshold,
-            "nms_kind": self.nms_kind,
-            "suppression": self.suppression,
-            "across_labels": self.across_labels,
-        }
+        header["detector"] = self._settings()
         write_arrays(path, header, arrays)
 
     @classmethod
@@ -386,6 +349,10 @@ class Detector:
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
         return in_color(check_image(image, "Detector.detect"), self.channels)
+
+
+_SETTINGS = ("threshold", "nms_threshold", "nms_kind", "suppression", "across_labels")
+_PARTS = ("pyramid", "classes", "location", "provenance")
 
 
 def _number(threshold: float) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.learners import Model
+from bootstrap_det.classifiers.learners import MARGIN, Model
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.refinement.stages import N_PLACE, Refinement
@@ -36,6 +36,16 @@ class Template:
     model: Model
     label: str = "object"
     refinement: Refinement | None = None
+
+    @property
+    def lowest_score(self) -> float:
+        """The least score worth listing: where the cascade ends, the margin of a linear model."""
+        return MARGIN if isinstance(self.model, LinearModel) else self.model.lowest_score
+
+    @property
+    def score_scale(self) -> float:
+        """By how much scores differ; 1 for a linear model, whose margin is the unit."""
+        return 1.0 if isinstance(self.model, LinearModel) else self.model.score_scale
 
     def mirrored(self, channels: Channels) -> Template:
         """Return the template that finds the mirror images of what this one finds.
