@@ -19,9 +19,10 @@ _PHASES = {
     "positives": "cutting positives",
     "mine": "scanning negatives",
     "evaluate": "testing",
+    "refine": "refining boxes",
     "calibrate": "calibrating the groups",
 }
-_OUTSIDE_ROUNDS = ("positives", "calibrate")
+_OUTSIDE_ROUNDS = ("positives", "refine", "calibrate")
 
 
 class RunDisplay(Callback):
@@ -205,6 +206,8 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
                 f"[yellow]{len(fit['rare'])} rare classes of {group}[/], objects to train on in "
                 f"brackets: {few}", highlight=False,
             )  # fmt: skip
+    for line in refinement_lines(summary.get("refinement") or {}):
+        console.print(line, highlight=False)
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim")
     for what, entries in (
@@ -226,6 +229,28 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
     ):
         if (out / name).exists():
             console.print(f"  {name:<16} {what}", highlight=False)
+
+
+def refinement_lines(told: dict[str, Any]) -> list[str]:
+    """Return what was learnt of boxes and places, a line of at most 80 columns each."""
+    lines = []
+    for entry in told.get("boxes", ()):
+        name = f"{entry['label']}, template {entry['template']}, stage {entry['stage'] + 1}"
+        if "skipped" in entry:
+            lines += textwrap.wrap(f"boxes of {name}: left alone, {entry['skipped']}", 80)
+            continue
+        before, after = (_number(entry[key], 3) for key in ("iou_before", "iou_after"))
+        lines += textwrap.wrap(
+            f"boxes of {name}: held-out overlap {before} -> {after}, from {entry['n_windows']:,} "
+            f"windows of {entry['n_objects']:,} objects", 80, subsequent_indent="  ",
+        )  # fmt: skip
+    if "location" in told:
+        place = told["location"]
+        lines += textwrap.wrap(
+            f"location: {place['share_lost']:.2%} of the objects lie outside the likely "
+            f"{place['share_windows']:.0%} of the windows ({place['use']})", 80,
+        )  # fmt: skip
+    return lines
 
 
 def _number(value: float | None, digits: int) -> str:

@@ -16,6 +16,7 @@ import click
 from bootstrap_det import __version__
 from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence, parse_size
 from bootstrap_det._cli_options import (
+    BARE,
     CHOICES,
     DETECTOR,
     FEATURES,
@@ -32,6 +33,7 @@ from bootstrap_det.cli_download import download
 from bootstrap_det.cli_inspect import inspect
 from bootstrap_det.cli_mend import balance, crops, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
+from bootstrap_det.cli_refine import refine
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import ParameterError
 
@@ -70,6 +72,7 @@ def train(**options: Any) -> None:
 @click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
 @click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
 @DETECTOR
+@BARE
 @click.option(
     "--tile",
     metavar="HEIGHTxWIDTH",
@@ -149,6 +152,7 @@ def detect(**options: Any) -> None:
     help="A named set by its classes instead of its groups; a model with a second level has them.",
 )
 @DETECTOR
+@BARE
 @JOBS
 @SKIP_BAD
 @JSON
@@ -186,6 +190,7 @@ main.add_command(compare)
 main.add_command(dataset)
 main.add_command(inspect)
 main.add_command(mine)
+main.add_command(refine)
 dataset.add_command(download)
 dataset.add_command(synth)
 dataset.add_command(ignore)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -20,6 +21,7 @@ from bootstrap_det._validation import check_bool, check_choice, check_float, che
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.linear import LinearModel
+from bootstrap_det.data import Dataset, by_group
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, to_grey, to_rgb
@@ -283,6 +285,10 @@ class Detector:
         """Return the detector with other templates, of the same features and labels."""
         return self._with(templates)
 
+    def unrefined(self) -> Detector:
+        """Return the detector whose boxes and scores are those of its templates."""
+        return self._with([replace(template, refinement=None) for template in self.templates])
+
     def _with(self, templates: Sequence[Template], **changes: Any) -> Detector:
         known = self.pyramid.get_params()
         of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
@@ -363,3 +369,10 @@ def _number(threshold: float) -> float:
 def in_color(image: NDArray[Any], channels: Channels) -> NDArray[Any]:
     """Return a picture as the channels read it, grey or RGB."""
     return to_grey(image) if channels.color == "grey" else to_rgb(image)
+
+
+def as_found(dataset: Dataset, detector: Detector) -> Dataset:
+    """Return the data set by group where the detector finds groups, and the labels are not."""
+    groups, found = set(dataset.groups.values()), set(detector.labels)
+    finds_groups = found <= groups and not found <= set(dataset.categories)
+    return by_group(dataset) if detector.classes or finds_groups else dataset

@@ -1,4 +1,4 @@
-"""Refining a detector: boxes learnt from the windows that its scan finds in annotated pictures.
+"""Refining a detector: boxes and places learnt from annotated pictures.
 
 The scan and the templates stay what they are; each template gets stages that move the boxes of
 its windows, see :mod:`bootstrap_det.refinement.stages`.
@@ -6,7 +6,7 @@ its windows, see :mod:`bootstrap_det.refinement.stages`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -18,8 +18,9 @@ from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset, Picture
-from bootstrap_det.detector import Detector
+from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.exceptions import DataError
+from bootstrap_det.location import DEFAULT_MAX_LOST, USES, LocationPrior, learn_location
 from bootstrap_det.mining.records import Callback, notify
 from bootstrap_det.pyramid import LevelPlan
 from bootstrap_det.refinement import encode, make_loss
@@ -31,6 +32,7 @@ from bootstrap_det.refinement.tree_fitting import fit_trees
 from bootstrap_det.scanning import ScoredLevel, surviving
 from bootstrap_det.templates import Template
 from bootstrap_det.windows import (
+    Window,
     boxes_to_windows,
     window_identities,
     window_positions,
@@ -52,12 +54,12 @@ _REACH = 3  # cells round the nearest window where windows beside an object are 
 
 @dataclass(frozen=True)
 class RefineParams:
-    """How boxes are learnt.
+    """How a detector is refined.
 
     Parameters
     ----------
-    loss : str, default="smooth-l1"
-        One of :func:`bootstrap_det.refinement.available_losses`.
+    loss : str or None, default="smooth-l1"
+        One of :func:`bootstrap_det.refinement.available_losses`; with None boxes stay.
     loss_params : mapping, default={}
         Parameters of the loss. ``scales`` are those of the training windows unless given.
     regressor : {"linear", "trees"}, default="linear"
@@ -81,6 +83,11 @@ class RefineParams:
         Least overlap of a window with its object in the first stage.
     max_windows : int, default=20000
         Most windows of a template; more are left out at random.
+    location : {"prune", "rescore", "both"} or None, default=None
+        Learn where objects are, too, and leave other windows out, or weigh scores by it; see
+        :func:`bootstrap_det.location.learn_location`.
+    max_lost : float, default=0.0025
+        Largest share of the objects where windows are left out.
     seed : int, default=0
         For all that is drawn.
     n_jobs : int, default=1
@@ -94,7 +101,7 @@ class RefineParams:
         When a parameter is out of its range.
     """
 
-    loss: str = "smooth-l1"
+    loss: str | None = "smooth-l1"
     loss_params: Mapping[str, Any] = field(default_factory=dict)
     regressor: str = "linear"
     n_stages: int = 1
@@ -105,6 +112,8 @@ class RefineParams:
     sampling: str = "survivors"
     min_iou: float = 0.5
     max_windows: int = 20_000
+    location: str | None = None
+    max_lost: float = DEFAULT_MAX_LOST
     seed: int = 0
     n_jobs: int = 1
     skip_bad: bool = False
@@ -121,7 +130,11 @@ class RefineParams:
         check_int(self.seed, "seed", owner, low=0)
         for name in ("rescore", "guided", "skip_bad"):
             check_bool(getattr(self, name), name, owner)
-        make_loss(self.loss, **self.loss_params)
+        if self.loss is not None:
+            make_loss(self.loss, **self.loss_params)
+        if self.location is not None:
+            check_choice(self.location, "location", owner, USES)
+        check_float(self.max_lost, "max_lost", owner, low=0.0, high=0.5)
 
     def stage_iou(self, stage: int) -> float:
         """Return the overlap that a stage is for."""
@@ -133,19 +146,23 @@ def refine(
     dataset: Dataset,
     params: RefineParams | None = None,
     *,
+    windows: Sequence[BoxSamples] | None = None,
     callbacks: Sequence[Callback] = (),
-) -> tuple[Detector, list[dict[str, Any]]]:
-    """Return a detector whose boxes are refined, and how that was learnt.
+) -> tuple[Detector, dict[str, Any]]:
+    """Return a refined detector, and how that was learnt.
 
     Parameters
     ----------
     detector : Detector
-        A trained one; an earlier refinement is replaced.
+        A trained one; an earlier refinement or prior is replaced.
     dataset : Dataset
         Annotated pictures, such as those that it was trained on. Where they are labelled by
-        class and the detector finds groups, bring them to groups first.
+        class and the detector finds groups, they are taken by group.
     params : RefineParams or None, default=None
         How.
+    windows : sequence of BoxSamples or None, default=None
+        What the first stage learns from, as :func:`gather` returns it, to try several ways on the
+        same windows; by default it is gathered.
     callbacks : sequence of Callback, default=()
         Told of the progress.
 
@@ -154,9 +171,10 @@ def refine(
     detector : Detector
         The same templates with refinements. A template of fewer than 40 windows with objects is
         left as it is, and said so.
-    told : list of dict
-        For each template and stage: the label, what it was fitted on, and the mean overlap of
-        windows of held-out pictures before and after, JSON-ready.
+    told : dict
+        JSON-ready. ``"boxes"``: for each template and stage the label, what it was fitted on, and
+        the mean overlap of windows of held-out pictures before and after, or why it was skipped.
+        ``"location"``: the shares of objects lost and of windows scanned, where there is a prior.
 
     Raises
     ------
@@ -164,11 +182,74 @@ def refine(
         When there is no object in a picture, or a picture cannot be read and ``skip_bad`` is off.
     """
     params = params or RefineParams()
-    _require_objects(dataset, detector)
+    require_objects(dataset, detector.labels)
+    dataset = as_found(dataset, detector)
     bare = [replace(template, refinement=None) for template in detector.templates]
-    refined, told = detector.with_templates(bare), []
+    refined, told = detector.with_templates(bare).replace(location=None), dict[str, Any]()
+    if params.loss is not None:
+        refined, told["boxes"] = _with_boxes(refined, dataset, params, windows, callbacks)
+    if params.location is not None:
+        prior = _location(refined, dataset, params)
+        refined = refined.replace(location=prior)
+        told["location"] = {
+            "use": prior.use,
+            "share_lost": prior.share_lost,
+            "share_windows": prior.share_windows,
+        }
+    return refined, told
+
+
+def require_objects(dataset: Dataset, labels: Iterable[str]) -> None:
+    """Raise DataError unless a picture of a data set shows an object of one of the labels."""
+    own = {*labels, *(name for name, group in dataset.groups.items() if group in set(labels))}
+    if not any(own & set(map(str, p.labels[p.targets])) for p in dataset.pictures):
+        raise DataError(
+            f"Boxes and places are learnt from annotated pictures, and {dataset.name!r} has none "
+            f"with an object of {', '.join(map(repr, sorted(labels)))}. Crops are not enough: "
+            "give pictures with boxes."
+        )
+
+
+def remapped(detector: Detector, part: Sequence[float]) -> Detector:
+    """Return the detector whose boxes are a part of what they were, in their own sides.
+
+    For annotations of another convention, see :func:`bootstrap_det.boxes.relative`: bring the
+    boxes near to them, then refine.
+    """
+    templates = []
+    for template in detector.templates:
+        box = box_ops.relative([template.window.object_xyxy], part)[0].tolist()
+        templates.append(replace(template, window=Window(template.window.size, tuple(box))))
+    return detector.with_templates(templates)
+
+
+def _location(detector: Detector, dataset: Dataset, params: RefineParams) -> LocationPrior:
+    assert params.location is not None  # the caller checks
+    own = tuple(replace(p, ignore=p.ignore | ~np.isin(p.labels, detector.labels))
+                for p in dataset.pictures)  # fmt: skip
+    heights = [template.window.object_size[0] for template in detector.templates]
+    return learn_location(
+        replace(dataset, pictures=own),
+        max_lost=params.max_lost,
+        use=params.location,
+        gain=max(score_unit(template) for template in detector.templates),
+        min_object_size=detector.pyramid.min_object_size or min(heights),
+        max_object_size=detector.pyramid.max_object_size,
+    )
+
+
+def _with_boxes(
+    detector: Detector,
+    dataset: Dataset,
+    params: RefineParams,
+    windows: Sequence[BoxSamples] | None,
+    callbacks: Sequence[Callback],
+) -> tuple[Detector, list[dict[str, Any]]]:
+    """Return the detector with all its stages, and how each was fitted."""
+    refined, told = detector, []
     for number in range(params.n_stages):
-        samples = _gather(refined, dataset, params, number, callbacks)
+        samples = windows if windows is not None and number == 0 else None
+        samples = samples or gather(refined, dataset, params, number, callbacks=callbacks)
         fitted = [
             _with_stage(template, own, params, number)
             for template, own in zip(refined.templates, samples, strict=True)
@@ -183,17 +264,6 @@ def refine(
     return refined, told
 
 
-def _require_objects(dataset: Dataset, detector: Detector) -> None:
-    own = set(detector.labels)
-    if not any(own & set(map(str, p.labels[p.targets])) for p in dataset.pictures):
-        labels = ", ".join(map(repr, detector.labels))
-        raise DataError(
-            f"Boxes are learnt from annotated pictures, and {dataset.name!r} has no picture with "
-            f"an object of the detector's labels, {labels}. Crops are not enough: give pictures "
-            "with boxes."
-        )
-
-
 def _with_stage(
     template: Template, samples: BoxSamples, params: RefineParams, number: int
 ) -> tuple[Template, dict[str, Any]]:
@@ -204,8 +274,9 @@ def _with_stage(
         reason = f"{len(near)} windows with objects are fewer than {MIN_WINDOWS}"
         return template, {"skipped": reason}
     scales = {"scales": target_scales(near.targets)}
-    known = scales if hasattr(make_loss(params.loss), "scales") else {}
-    loss = make_loss(params.loss, **{**known, **params.loss_params})
+    name = str(params.loss)
+    known = scales if hasattr(make_loss(name), "scales") else {}
+    loss = make_loss(name, **{**known, **params.loss_params})
     fit_by = fit_linear if params.regressor == "linear" else fit_trees
     regressor, fit = fit_by(near, loss, _weights(template, near, params), seed=params.seed)
     stage = Stage(regressor, loss, classify_after=params.order == ORDERS[1])
@@ -228,7 +299,7 @@ def _rescored(
 ) -> Detector:
     """Return the detector whose last stages judge the boxes that they place."""
     after = params.order == ORDERS[1]
-    judged = _gather(detector, dataset, params, number, callbacks) if after else samples
+    judged = gather(detector, dataset, params, number, callbacks=callbacks) if after else samples
     templates = []
     for template, seen, own in zip(detector.templates, judged, samples, strict=True):
         *earlier, last = _stages(template) or [None]
@@ -267,14 +338,29 @@ def score_unit(template: Template) -> float:
     return model.score_scale / 3.5 if isinstance(model, TreeModel) else 1.0
 
 
-def _gather(
+def gather(
     detector: Detector,
     dataset: Dataset,
     params: RefineParams,
-    number: int,
-    callbacks: Sequence[Callback],
+    number: int = 0,
+    *,
+    callbacks: Sequence[Callback] = (),
 ) -> list[BoxSamples]:
-    """Return the windows that each template's next stage is learnt from."""
+    """Return the windows that the next stage of each template is learnt from.
+
+    Parameters
+    ----------
+    detector : Detector
+        With the stages so far.
+    dataset : Dataset
+        Annotated pictures, labelled as the detector's templates are.
+    params : RefineParams
+        How.
+    number : int, default=0
+        Of the stage.
+    callbacks : sequence of Callback, default=()
+        Told of the progress.
+    """
     pictures = [p for p in dataset.pictures if p.targets.any()]
     results = Parallel(n_jobs=params.n_jobs, backend="threading", return_as="generator")(
         delayed(_of_picture)(detector, picture, index, params, number)

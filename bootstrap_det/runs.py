@@ -43,6 +43,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
+from bootstrap_det.refining import RefineParams
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import TrainingResult, train_recipes
 
@@ -68,6 +69,7 @@ class Job:
     params: BootstrapParams = field(default_factory=BootstrapParams)
     n_views: int = 1
     mirror_pairs: bool = False
+    refinement: RefineParams | None = None
     command: str = ""
     overwrite: bool = False
     resume: bool = False
@@ -121,6 +123,8 @@ class Job:
     def digest(self) -> str:
         """Return a text that changes with whatever the final detector depends on."""
         parts = {**self.fingerprint(), "n_rounds": self.params.n_rounds, "version": __version__}
+        if self.refinement is not None:
+            parts["refinement"] = asdict(self.refinement)
         if self.test is not None:
             parts["test data"] = self.test.digest()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -255,13 +259,16 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         n_views=job.n_views,
         mirror_pairs=job.mirror_pairs,
         strategy=job.strategy,
+        refinement=job.refinement,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
         states=states,
     )
-    measured_all = bool(scans) and len(job.recipes) == 1 and not result.detector.classes
-    if job.test and not measured_all:  # each label was measured alone, or a finished run resumed
+    changed = bool(result.detector.classes or result.refinement)
+    measured_all = bool(scans) and len(job.recipes) == 1 and not changed
+    # Else each label was measured alone, or before its last step, or a finished run is resumed.
+    if job.test and not measured_all:
         evaluate(result.detector)
     return _finish(job, folder, result, scans, time.perf_counter() - start)
 
@@ -342,6 +349,7 @@ def _summary(
             "classes": measured.get("classes"),
         },
         "classes": result.classes or None,
+        "refinement": result.refinement or None,
         "converged": all(state.converged for state in result.states),
         "n_objects": sum(each.n_objects for each in result.positives.values()),
         "unreachable_objects": [

@@ -116,20 +116,30 @@ class Scanner:
         self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan], *, least: float
     ) -> Iterator[Candidates]:
         """Yield the windows of each level that score at least ``least``, refined."""
+        for level, inside, found in self.survivors(image, plans, least=least):
+            yield self.settled(level, inside, found)
+
+    def survivors(
+        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan], *, least: float
+    ) -> Iterator[tuple[ScoredLevel, Level, Found]]:
+        """Yield the windows of each level that score at least ``least``, as the scan finds them."""
         for level, values in self.scored(image, plans):
-            template = self.templates[level.template_index]
-            inside = Level(level.plan, template.window, self.channels, values, level.rows)
-            survivors = surviving(level, inside, least)
-            refined = self._refined(template, inside, survivors)
-            identities = window_identities(
-                level.plan.index, survivors.rows, survivors.columns, level.template_index
-            )
-            yield Candidates(
-                refined.boxes, refined.scores, identities, level.scores.size, refined.deviations
-            )
+            window = self.templates[level.template_index].window
+            inside = Level(level.plan, window, self.channels, values, level.rows)
+            yield level, inside, surviving(level, inside, least)
+
+    def settled(self, level: ScoredLevel, inside: Level, survivors: Found) -> Candidates:
+        """Return windows of a level with boxes and scores as refinement and prior make them."""
+        refined = self._refined(self.templates[level.template_index], inside, survivors)
+        identities = window_identities(
+            level.plan.index, survivors.rows, survivors.columns, level.template_index
+        )
+        return Candidates(
+            refined.boxes, refined.scores, identities, level.scores.size, refined.deviations
+        )
 
     def _refined(self, template: Template, inside: Level, survivors: Found) -> Found:
-        """Return the windows with boxes and scores as the template and the prior make them."""
+        """Return windows after the template's stages and the prior."""
         if not len(survivors.scores):
             return survivors
         found = survivors

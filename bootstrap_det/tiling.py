@@ -81,6 +81,11 @@ def detect_tiled(
         return detector.detect(pixels, threshold=threshold, image_id=image_id, n_threads=n_threads)
     if threshold is not None and (note := detector.threshold_note(threshold)):
         warnings.warn(note, UserWarning, stacklevel=2)
+    if detector.location is not None:
+        raise ParameterError(
+            f"A detector with a location prior cannot be used in {_OWNER}: tiles hide where in the "
+            "picture a row is. Take it without, detector.replace(location=None) or --no-location."
+        )
     least = detector.floor(threshold)
     tiles = tile_boxes((pixels.shape[0], pixels.shape[1]), tile, shared)
     fine = _fine(detector, limit)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_float
-from bootstrap_det.data import Dataset, Picture, Skipped, by_group
+from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detections import Candidates, Detections
-from bootstrap_det.detector import Detector
+from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
@@ -149,7 +149,7 @@ def evaluate_detector(
     floor = detector.lowest_score if score_floor is None else score_floor
     wanted = (labels,) if isinstance(labels, str) else tuple(labels or detector.labels)
     rules = _Rules(wanted, iou_threshold, agreement, floor, detection_map)
-    fine, dataset = dataset, _as_found(dataset, detector)
+    fine, dataset = dataset, as_found(dataset, detector)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:
@@ -181,13 +181,6 @@ def evaluate_detector(
         truth, measured.detections, wanted, iou_threshold=iou_threshold, agreement=agreement
     )
     return replace(measured, classes=classes)
-
-
-def _as_found(dataset: Dataset, detector: Detector) -> Dataset:
-    """Return the data set by group where the detector finds groups, and the labels are not."""
-    groups, found = set(dataset.groups.values()), set(detector.labels)
-    finds_groups = found <= groups and not found <= set(dataset.categories)
-    return by_group(dataset) if detector.classes or finds_groups else dataset
 
 
 def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:
