@@ -138,8 +138,8 @@ def time_default(
         pairs.append([seconds(each, image) for each in (detector, refined)])
     before, after = np.array(pairs).T
     print(
-        f"seed {seed}: {1e3 * np.median(before):.1f} ms without, {1e3 * np.median(after):.1f} with; "
-        f"median ratio {np.median(after / before):.3f}, of {len(pairs)} pictures"
+        f"seed {seed}: {1e3 * np.median(before):.1f} ms without, {1e3 * np.median(after):.1f} "
+        f"with; median ratio {np.median(after / before):.3f}, of {len(pairs)} pictures"
     )
 
 
