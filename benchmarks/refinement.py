@@ -38,7 +38,6 @@ METHODS: dict[str, dict[str, object]] = {
     "trees, l2": {"loss": "l2", "regressor": "trees"},
     "trees, giou": {"loss": "giou", "regressor": "trees"},
     "two stages": {"n_stages": 2},
-    "three stages": {"n_stages": 3},
     "rescore": {"rescore": True},
     "rescore, guided": {"rescore": True, "guided": True},
     "regress, then classify": {"rescore": True, "order": "regress-then-classify"},

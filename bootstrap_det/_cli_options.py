@@ -191,8 +191,8 @@ CHOICES = options(
     click.option("--strategy", metavar="NAME[:PARAM=VALUE,...]",
                  help="Remedy for imbalance, several joined by +; by default bootstrap. "
                  "'bootstrap-det compare --list' lists them."),
-    click.option("--refine", metavar="LOSS", is_flag=False, flag_value="giou",
-                 help="Learn better boxes at the end, by a loss of 'refine'; giou unless given."),
+    click.option("--refine", metavar="LOSS", is_flag=False, flag_value="smooth-l1",
+                 help="Learn better boxes at the end, by a loss of 'refine'; smooth-l1 unless given."),
     LOCATION,
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
 )  # fmt: skip
