@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from refinement import signs
 
-from bootstrap_det import Dataset, Detections, Detector
+from bootstrap_det import Dataset, Detections, Detector, RefineParams, refine
 from bootstrap_det.data.gtsdb import CATEGORIES
 from bootstrap_det.evaluation import evaluate_labels
-from bootstrap_det.refining import RefineParams, refine
 
 IOU = 0.6  # of a hit, the benchmark's own
 

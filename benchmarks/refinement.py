@@ -26,12 +26,19 @@ import validation
 from numpy.typing import NDArray
 from wider_views import frontal_template
 
-from bootstrap_det import Dataset, Detections, Detector, load_dataset
+from bootstrap_det import (
+    Dataset,
+    Detections,
+    Detector,
+    RefineParams,
+    load_dataset,
+    refine,
+)
 from bootstrap_det.data import by_group
 from bootstrap_det.detections import Candidates
 from bootstrap_det.evaluation import mean_precisions
+from bootstrap_det.gathering import gather
 from bootstrap_det.refinement import available_losses
-from bootstrap_det.refining import RefineParams, gather, refine
 
 METHODS: dict[str, dict[str, object]] = {
     **{name: {"loss": name} for name in available_losses()},

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from bootstrap_det.mining import BootstrapParams, Callback
     from bootstrap_det.plots import draw_detections
     from bootstrap_det.pyramid import Pyramid, estimate_exponents
+    from bootstrap_det.refinement.params import RefineParams
+    from bootstrap_det.refining import refine
     from bootstrap_det.samples import Jitter
     from bootstrap_det.tiling import detect_tiled
     from bootstrap_det.training import train
@@ -64,6 +66,8 @@ _HOMES = {
     "Callback": "mining",
     "draw_detections": "plots",
     "Pyramid": "pyramid",
+    "RefineParams": "refinement.params",
+    "refine": "refining",
     "Jitter": "samples",
     "synth_signs": "data",
     "train": "training",
@@ -83,6 +87,7 @@ __all__ = [
     "Jitter",
     "LinearLearner",
     "Pyramid",
+    "RefineParams",
     "Window",
     "detect_tiled",
     "download_dataset",
@@ -96,6 +101,7 @@ __all__ = [
     "read_crops",
     "read_image",
     "read_negatives",
+    "refine",
     "synth_signs",
     "train",
     "write_annotations",

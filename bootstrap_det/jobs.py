@@ -33,7 +33,8 @@ from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.imbalance import make_strategy
 from bootstrap_det.mining import BootstrapParams, Callback, Recipe
 from bootstrap_det.pyramid import Pyramid, estimate_exponents
-from bootstrap_det.refining import RefineParams, refine, remapped, require_objects
+from bootstrap_det.refinement.params import RefineParams
+from bootstrap_det.refining import refine, remapped, require_objects
 from bootstrap_det.runs import Job, RunFolder
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import as_window, default_channels, labels_to_train

@@ -43,7 +43,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
-from bootstrap_det.refining import RefineParams
+from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import TrainingResult, train_recipes
 

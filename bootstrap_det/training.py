@@ -33,7 +33,8 @@ from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.positives import Positives, facing_one_way, positive_features, upright_rows
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.refining import RefineParams, refine
+from bootstrap_det.refinement.params import RefineParams
+from bootstrap_det.refining import refine
 from bootstrap_det.samples import Jitter, ObjectRows
 from bootstrap_det.views import split_views
 from bootstrap_det.windows import Window

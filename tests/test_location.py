@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bootstrap_det import Detector, Pyramid, Window
+from bootstrap_det import Detector, Pyramid, RefineParams, Window, refine
 from bootstrap_det.channels import ACF, HOG
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.data import Dataset, Picture
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.location import LocationPrior, learn_location
-from bootstrap_det.refining import RefineParams, refine
 from bootstrap_det.templates import Template
 from bootstrap_det.tiling import detect_tiled
 from bootstrap_det.windows import window_positions

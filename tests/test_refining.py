@@ -7,20 +7,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from bootstrap_det import Detector
+from bootstrap_det import Detector, RefineParams, refine
 from bootstrap_det.boxes import overlap
 from bootstrap_det.cli import main
 from bootstrap_det.data import Crops, Dataset, Picture, write_annotations
 from bootstrap_det.exceptions import DataError, ParameterError
+from bootstrap_det.gathering import gather
 from bootstrap_det.images import write_image
 from bootstrap_det.persistence import read_arrays, write_arrays
 from bootstrap_det.refinement import available_losses, decode
-from bootstrap_det.refining import (
-    RefineParams,
-    gather,
-    refine,
-    remapped,
-)
+from bootstrap_det.refining import remapped
 from bootstrap_det.tiling import detect_tiled
 from bootstrap_det.windows import window_features
 
@@ -111,12 +107,13 @@ def test_a_refined_scan_is_its_parts_put_together(toy, scenes, refined):
 
 METHODS = {
     **{name: {"loss": name} for name in available_losses()},
+    "dfl": {"loss": "dfl", "loss_params": {"n_bins": 5}},
     "trees": {"regressor": "trees", "loss": "giou"},
     "two stages": {"n_stages": 2},
     "rescore": {"rescore": True},
     "guided": {"rescore": True, "guided": True},
     "regress, then classify": {"rescore": True, "order": "regress-then-classify"},
-    "cascade": {"n_stages": 3, "rescore": True},
+    "cascade": {"n_stages": 2, "rescore": True},
     "carl": {"weights": "carl"},
     "iou-uniform": {"sampling": "iou-uniform"},
 }
@@ -147,11 +144,11 @@ def test_every_method_brings_boxes_nearer(toy, scenes, windows, tmp_path, method
 
 
 def test_stages_and_quality_are_there(toy, scenes, windows):
-    params = RefineParams(n_stages=3, rescore=True, order="regress-then-classify")
+    params = RefineParams(n_stages=2, rescore=True, order="regress-then-classify")
     detector, told = refine(toy.detector, scenes[0], params, windows=windows)
     stages = detector.templates[0].refinement.stages
-    assert [entry["stage"] for entry in told["boxes"]] == [0, 1, 2]
-    assert len(stages) == 3
+    assert [entry["stage"] for entry in told["boxes"]] == [0, 1]
+    assert len(stages) == 2
     assert all(stage.quality is not None and stage.classify_after for stage in stages)
     assert detector.rescores
     # Windows that may still rise are candidates, whatever the threshold.
@@ -160,7 +157,7 @@ def test_stages_and_quality_are_there(toy, scenes, windows):
 
 @pytest.mark.parametrize("name", ["kl", "dfl"])
 def test_losses_that_know_it_say_how_sure_a_box_is(toy, scenes, windows, name):
-    detector, _ = refine(toy.detector, scenes[0], RefineParams(loss=name), windows=windows)
+    detector, _ = refine(toy.detector, scenes[0], RefineParams(**METHODS[name]), windows=windows)
     found = detector.detect(scenes[1].pictures[0].pixels)
     assert found.deviations.shape == (len(found), 4)
     assert (found.deviations > 0).all()
