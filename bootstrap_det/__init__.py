@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bootstrap_det.plots import draw_detections
     from bootstrap_det.pyramid import Pyramid, estimate_exponents
     from bootstrap_det.samples import Jitter
+    from bootstrap_det.streaming import detect_video
     from bootstrap_det.tiling import detect_tiled
     from bootstrap_det.training import train
     from bootstrap_det.windows import Window
@@ -58,6 +59,7 @@ _HOMES = {
     "evaluate_detector": "evaluation",
     "inspect_dataset": "inspection",
     "detect_tiled": "tiling",
+    "detect_video": "streaming",
     "read_image": "images",
     "write_image": "images",
     "BootstrapParams": "mining",
@@ -85,6 +87,7 @@ __all__ = [
     "Pyramid",
     "Window",
     "detect_tiled",
+    "detect_video",
     "download_dataset",
     "draw_detections",
     "estimate_exponents",
