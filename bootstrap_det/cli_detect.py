@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Callable
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
@@ -17,6 +18,7 @@ from bootstrap_det._cli_common import (
     JOBS,
     JSON,
     PATH,
+    WIDTH,
     Failure,
     echo_note,
     one_sentence,
@@ -44,7 +46,7 @@ _TILES = options(
                  help="Pixels that tiles share; by default a quarter of their shorter side."),
 )  # fmt: skip
 _VIDEO = options(
-    click.option("--every", type=click.IntRange(1), help="Videos: every which frame; 1."),
+    click.option("--every", type=click.IntRange(1), metavar="N", help="Videos: look at every Nth frame only."),
     click.option("--start", type=click.FloatRange(0), help="Videos: seconds to pass over."),
     click.option("--seconds", type=click.FloatRange(0), help="Videos: how long to go on."),
     click.option("--max-frames", type=click.IntRange(1), help="Of each video or camera, at most."),
@@ -137,14 +139,14 @@ def _detect(detector: Detector, sources: list[Source], options: dict[str, Any]) 
         stack.enter_context(display.progress)
         lines = options["jsonl"] and stack.enter_context(JsonLines(options["jsonl"]))
         stopped_by = _consume(run, _sinks(options, lines, collected))
-    for note in (*(f"skipped {each.file}: {each.reason}" for each in run.skipped), *run.notes):
+    for note in (*(f"skipped {each.reason}" for each in run.skipped), *run.notes):
         echo_note(note)
     if stopped_by is not None and not run.live:
         _say_unfinished(run, stopped_by)
         return
     found = FileDetections(tuple(collected), detector.names, tuple(run.skipped), tuple(run.notes))
     _write(found, options)
-    click.echo(run.tally.summary(), err=True)
+    click.echo(textwrap.fill(run.tally.summary(), WIDTH, break_long_words=False), err=True)
 
 
 def _run_options(options: dict[str, Any]) -> DetectionOptions:
@@ -175,8 +177,9 @@ def _sinks(
     from bootstrap_det.detection_files import lines_of
 
     def echo(found: FrameDetections) -> None:
-        for line in lines_of(found):
-            click.echo(line)
+        # Not click.echo, which would write past the progress bar, into the middle of it.
+        sys.stdout.writelines(f"{line}\n" for line in lines_of(found))
+        sys.stdout.flush()
 
     sinks: list[_Sink] = []
     if lines is not None:
@@ -206,8 +209,8 @@ def _consume(run: DetectionRun, sinks: list[_Sink]) -> type[BaseException] | Non
 def _say_unfinished(run: DetectionRun, stopped_by: type[BaseException]) -> None:
     """Say that what is written as a whole is not written; of Ctrl-C, with an exit code."""
     rest = (
-        f"after {run.tally.n_pictures} pictures and {run.tally.n_frames} frames. Lines and "
-        "drawn files that were complete are kept; --out, --csv and --json are not written."
+        f"after {run.tally.n_pictures} pictures and {run.tally.n_frames} frames. Lines and drawn "
+        "files that were complete are kept; --out, --csv and --json are not written."
     )
     if stopped_by is KeyboardInterrupt:
         raise Failure(f"Interrupted {rest}", 1)

@@ -98,7 +98,7 @@ class Tally:
         if self.n_frames:
             parts.append(f"median {median(self.frame_seconds) * 1e3:.1f} ms a frame")
             rate = self.n_frames / max(self.video_seconds, 1e-9)
-            parts.append(f"{rate:.1f} frames per second overall")
+            parts.append(f"{rate:.1f} fps overall")
         return ", ".join(parts)
 
     def _looked_at(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +18,12 @@ from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_float, check_int
 from bootstrap_det.detections import Detections
 
-MIN_OVERLAP = 0.5
-"""Least intersection over union of two detections of one object in two frames."""
+MIN_OVERLAP = 0.3
+"""Least intersection over union of a detection and its partner in another frame.
+
+As much as two detections of one frame may overlap by default. A square object that moves by more
+than half its side from frame to frame has no partner.
+"""
 
 
 class Smoother:
@@ -33,7 +36,7 @@ class Smoother:
         detections below the threshold are left out.
     threshold : float
         Smallest score of a detection.
-    min_overlap : float, default=0.5
+    min_overlap : float, default=0.3
         Least intersection over union of a detection and its partner.
 
     Raises
@@ -76,7 +79,7 @@ def smooth(
         How many frames have a say; there are fewer of them at the beginning of a video.
     threshold : float
         Smallest score of a detection.
-    min_overlap : float, default=0.5
+    min_overlap : float, default=0.3
         Least intersection over union of a detection and its partner.
 
     Returns
@@ -118,7 +121,7 @@ def _kept(
     for other, partner in zip(earlier, partners, strict=True):
         there = partner >= 0
         n_seen += there
-        n_above[there] += _picked(other.scores, partner[there]) >= threshold
+        n_above[there] += other.scores[partner[there]] >= threshold
     alone = (n_seen == 0) & bool(earlier)
     above = present.scores >= threshold
     return np.asarray(np.where(above, ~alone, 2 * n_above > n_frames))
@@ -135,11 +138,7 @@ def _mean_boxes(
     weights = np.full((len(present), 1), float(n_frames))
     for age, (other, partner) in enumerate(zip(earlier, partners, strict=True), start=1):
         there = partner >= 0
-        total[there] += (n_frames - age) * _picked(other.boxes, partner[there])
+        total[there] += (n_frames - age) * other.boxes[partner[there]]
         weights[there] += n_frames - age
     alone = weights[:, 0] == n_frames  # bit for bit as they are
     return np.where(alone[:, None], present.boxes, total / weights)
-
-
-def _picked(column: NDArray[Any], which: NDArray[np.intp]) -> NDArray[Any]:
-    return column[which]
