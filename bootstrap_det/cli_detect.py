@@ -46,7 +46,8 @@ _TILES = options(
                  help="Pixels that tiles share; by default a quarter of their shorter side."),
 )  # fmt: skip
 _VIDEO = options(
-    click.option("--every", type=click.IntRange(1), metavar="N", help="Videos: look at every Nth frame only."),
+    click.option("--every", type=click.IntRange(1), metavar="N",
+                 help="Videos: look at every Nth frame only."),
     click.option("--start", type=click.FloatRange(0), help="Videos: seconds to pass over."),
     click.option("--seconds", type=click.FloatRange(0), help="Videos: how long to go on."),
     click.option("--max-frames", type=click.IntRange(1), help="Of each video or camera, at most."),

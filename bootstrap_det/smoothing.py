@@ -88,13 +88,14 @@ def smooth(
         By falling score. A detection of at least the threshold is kept, unless it has a partner
         in none of the earlier frames, and there are any. One below it is kept when its
         partners were above it in more than half of ``n_frames`` frames. The box of what is kept
-        is the mean of its own and its partners', weighed by n for the present frame, n - 1 for
-        the one before, and so on. Scores stay those of the present frame.
+        is the mean of its own and its partners', each frame weighing half as much as the one after
+        it: the box of a moving object lags behind by less than a frame. Scores stay those of the
+        present frame.
     """
     present, earlier = frames[-1], list(frames)[-2::-1]  # the latest first
     partners = [_partners(present, other, min_overlap) for other in earlier]
     kept = _kept(present, earlier, partners, n_frames, threshold)
-    boxes = _mean_boxes(present, earlier, partners, n_frames)[kept]
+    boxes = _mean_boxes(present, earlier, partners)[kept]
     steady = replace(present[kept], boxes=boxes)
     return steady[box_ops.score_order(steady.boxes, steady.scores)]
 
@@ -131,14 +132,11 @@ def _mean_boxes(
     present: Detections,
     earlier: Sequence[Detections],
     partners: Sequence[NDArray[np.intp]],
-    n_frames: int,
 ) -> NDArray[np.float64]:
     """Return the present boxes averaged with those of their partners."""
-    total = present.boxes * n_frames
-    weights = np.full((len(present), 1), float(n_frames))
+    total, weights = present.boxes.copy(), np.ones((len(present), 1))
     for age, (other, partner) in enumerate(zip(earlier, partners, strict=True), start=1):
         there = partner >= 0
-        total[there] += (n_frames - age) * other.boxes[partner[there]]
-        weights[there] += n_frames - age
-    alone = weights[:, 0] == n_frames  # bit for bit as they are
-    return np.where(alone[:, None], present.boxes, total / weights)
+        total[there] += 0.5**age * other.boxes[partner[there]]
+        weights[there] += 0.5**age
+    return np.asarray(total / weights)

@@ -56,7 +56,7 @@ def videos(draw):
 def test_boxes_are_averaged_with_falling_weights():
     moved = [14.0, 10.0, 34.0, 30.0]
     got = run([frame((BOX, 1)), frame((BOX, 1)), frame((moved, 2))], 3)[-1]
-    assert got.boxes.tolist() == [[10 + 4 * 3 / 6, 10, 30 + 4 * 3 / 6, 30]]
+    assert got.boxes == pytest.approx(np.array([[10 + 16 / 7, 10, 30 + 16 / 7, 30]]))
     assert got.scores.tolist() == [2]
 
 
