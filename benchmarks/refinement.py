@@ -38,7 +38,6 @@ METHODS: dict[str, dict[str, object]] = {
     "trees, l2": {"loss": "l2", "regressor": "trees"},
     "trees, giou": {"loss": "giou", "regressor": "trees"},
     "two stages": {"n_stages": 2},
-    "three stages": {"n_stages": 3},
     "rescore": {"rescore": True},
     "rescore, guided": {"rescore": True, "guided": True},
     "regress, then classify": {"rescore": True, "order": "regress-then-classify"},
@@ -138,8 +137,8 @@ def time_default(
         pairs.append([seconds(each, image) for each in (detector, refined)])
     before, after = np.array(pairs).T
     print(
-        f"seed {seed}: {1e3 * np.median(before):.1f} ms without, {1e3 * np.median(after):.1f} with; "
-        f"median ratio {np.median(after / before):.3f}, of {len(pairs)} pictures"
+        f"seed {seed}: {1e3 * np.median(before):.1f} ms without, {1e3 * np.median(after):.1f} "
+        f"with; median ratio {np.median(after / before):.3f}, of {len(pairs)} pictures"
     )
 
 

@@ -122,7 +122,7 @@ LOCATION = options(
 )  # fmt: skip
 REFINE = options(
     click.option("--loss", metavar="NAME", help="Of the boxes: l1, smooth-l1, giou and others; by "
-                 "default giou; none leaves boxes alone."),
+                 "default smooth-l1; none leaves boxes alone."),
     click.option("--regressor", type=click.Choice(["linear", "trees"]), help="By default linear."),
     click.option("--stages", "n_stages", type=int, help="Stages at rising overlap; by default 1."),
     click.option("--rescore", is_flag=True, help="Judge in each stage how well the box lies."),
@@ -191,8 +191,8 @@ CHOICES = options(
     click.option("--strategy", metavar="NAME[:PARAM=VALUE,...]",
                  help="Remedy for imbalance, several joined by +; by default bootstrap. "
                  "'bootstrap-det compare --list' lists them."),
-    click.option("--refine", metavar="LOSS", is_flag=False, flag_value="giou",
-                 help="Learn better boxes at the end, by a loss of 'refine'; giou unless given."),
+    click.option("--refine", metavar="LOSS", is_flag=False, flag_value="smooth-l1",
+                 help="Learn better boxes at the end by a loss of 'refine'; by default smooth-l1."),
     LOCATION,
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
 )  # fmt: skip

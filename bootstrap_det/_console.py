@@ -291,6 +291,16 @@ def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
+def _overlap_rows(measures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return rows on how well boxes lie, where that was measured."""
+    if "ap_by_iou" not in measures:
+        return []
+    return [
+        ("AP at IoU 0.75", _number(measures["ap_by_iou"]["0.75"], 3)),
+        ("mean AP at IoU 0.5 to 0.95", _number(measures["ap_50_95"], 3)),
+    ]
+
+
 def measures_text(measures: dict[str, Any]) -> str:
     """Return the measures of an evaluation as lines."""
     windows = measures.get("miss_rate_at_1e-4_fppw")
@@ -298,6 +308,7 @@ def measures_text(measures: dict[str, Any]) -> str:
     rule = {"iou": "IoU"}.get(measures["agreement"], measures["agreement"])
     rows = [
         (f"AP at {rule} {measures['iou_threshold']:g}", _number(measures["ap"], 3)),
+        *_overlap_rows(measures),
         ("area under the curve", _number(measures["area_under_curve"], 3)),
         ("recall at equal error", _number(measures["recall_at_equal_error"], 3)),
         *((f"recall at {rate} fp/image", _number(value, 3)) for rate, value in rates.items()),

@@ -118,7 +118,8 @@ class Detections:
         """Return COCO results, one dict a detection; unknown labels raise KeyError.
 
         Where there are classes, the category is the class and the score that of the class
-        (:attr:`class_scores`); the group, its score and both probabilities are added.
+        (:attr:`class_scores`); the group, its score and both probabilities are added, and the
+        deviations of the box where they are known.
         """
         columns = (box_ops.xyxy_to_xywh(self.boxes), self.class_scores, self.names)
         return [
@@ -128,6 +129,7 @@ class Detections:
                 "bbox": [round(float(v), 2) for v in box],
                 "score": round(float(score), 6),
                 **self._group_entry(index),
+                **self._deviations_entry(index),
             }
             for index, (box, score, name) in enumerate(zip(*columns, strict=True))
         ]
@@ -142,6 +144,12 @@ class Detections:
             "probability": round(float(self.probabilities[index]), 6),
             "class_probability": round(float(self.class_probabilities[index]), 6),
         }
+
+    def _deviations_entry(self, index: int) -> dict[str, Any]:
+        """Return how sure a box is, empty where that is not known."""
+        if self.deviations is None or not np.isfinite(self.deviations[index]).all():
+            return {}
+        return {"deviations": [round(float(v), 2) for v in self.deviations[index]]}
 
 
 @dataclass(frozen=True)

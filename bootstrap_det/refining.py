@@ -17,15 +17,16 @@ from numpy.typing import NDArray
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.classifiers.trees import TreeModel
-from bootstrap_det.data import Dataset, Picture
+from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.location import DEFAULT_MAX_LOST, USES, LocationPrior, learn_location
 from bootstrap_det.mining.records import Callback, notify
 from bootstrap_det.pyramid import LevelPlan
 from bootstrap_det.refinement import encode, make_loss
-from bootstrap_det.refinement.fitting import fit_linear, fit_quality, target_scales
+from bootstrap_det.refinement.fitting import fit_linear, target_scales
 from bootstrap_det.refinement.overlap_losses import IoU
+from bootstrap_det.refinement.quality import fit_quality
 from bootstrap_det.refinement.samples import BoxSamples, carl_weights, uniform_over_iou
 from bootstrap_det.refinement.stages import N_PLACE, Found, Level, Refinement, Stage
 from bootstrap_det.refinement.tree_fitting import fit_trees
@@ -174,6 +175,7 @@ def refine(
     told : dict
         JSON-ready. ``"boxes"``: for each template and stage the label, what it was fitted on, and
         the mean overlap of windows of held-out pictures before and after, or why it was skipped.
+        ``"skipped"``: pictures that could not be read.
         ``"location"``: the shares of objects lost and of windows scanned, where there is a prior.
 
     Raises
@@ -187,7 +189,8 @@ def refine(
     bare = [replace(template, refinement=None) for template in detector.templates]
     refined, told = detector.with_templates(bare).replace(location=None), dict[str, Any]()
     if params.loss is not None:
-        refined, told["boxes"] = _with_boxes(refined, dataset, params, windows, callbacks)
+        refined, told["boxes"], skipped = _with_boxes(refined, dataset, params, windows, callbacks)
+        told["skipped"] = [each.to_dict() for each in skipped]
     if params.location is not None:
         prior = _location(refined, dataset, params)
         refined = refined.replace(location=prior)
@@ -244,12 +247,14 @@ def _with_boxes(
     params: RefineParams,
     windows: Sequence[BoxSamples] | None,
     callbacks: Sequence[Callback],
-) -> tuple[Detector, list[dict[str, Any]]]:
-    """Return the detector with all its stages, and how each was fitted."""
-    refined, told = detector, []
+) -> tuple[Detector, list[dict[str, Any]], list[Skipped]]:
+    """Return the detector with all its stages, how each was fitted, and bad pictures."""
+    refined, told, skipped = detector, list[dict[str, Any]](), list[Skipped]()
     for number in range(params.n_stages):
         samples = windows if windows is not None and number == 0 else None
-        samples = samples or gather(refined, dataset, params, number, callbacks=callbacks)
+        if samples is None:
+            skipped = []  # they are the same in every pass
+            samples = gather(refined, dataset, params, number, skipped=skipped, callbacks=callbacks)
         fitted = [
             _with_stage(template, own, params, number)
             for template, own in zip(refined.templates, samples, strict=True)
@@ -261,7 +266,7 @@ def _with_boxes(
             {"template": index, "label": template.label, "stage": number, **facts}
             for index, (template, facts) in enumerate(fitted)
         ]
-    return refined, told
+    return refined, told, skipped
 
 
 def _with_stage(
@@ -344,6 +349,7 @@ def gather(
     params: RefineParams,
     number: int = 0,
     *,
+    skipped: list[Skipped] | None = None,
     callbacks: Sequence[Callback] = (),
 ) -> list[BoxSamples]:
     """Return the windows that the next stage of each template is learnt from.
@@ -358,6 +364,8 @@ def gather(
         How.
     number : int, default=0
         Of the stage.
+    skipped : list of Skipped or None, default=None
+        Pictures that could not be read are added to it.
     callbacks : sequence of Callback, default=()
         Told of the progress.
     """
@@ -369,11 +377,15 @@ def gather(
     parts: list[list[BoxSamples]] = [[] for _ in detector.templates]
     n_objects = 0
     for n_done, (picture, found) in enumerate(zip(pictures, results, strict=True), start=1):
+        notify(callbacks, "on_progress", "refine", n_done, len(pictures))
+        if isinstance(found, Skipped):
+            if skipped is not None:
+                skipped.append(found)
+            continue
         for index, samples in found:
             known = np.where(samples.objects >= 0, samples.objects + n_objects, -1)
             parts[index].append(replace(samples, objects=known))
         n_objects += len(picture.boxes)
-        notify(callbacks, "on_progress", "refine", n_done, len(pictures))
     return [
         _limited(own, template, detector, params)
         for own, template in zip(parts, detector.templates, strict=True)
@@ -395,14 +407,14 @@ def _limited(
 
 def _of_picture(
     detector: Detector, picture: Picture, index: int, params: RefineParams, number: int
-) -> list[tuple[int, BoxSamples]]:
+) -> list[tuple[int, BoxSamples]] | Skipped:
     """Return the windows of one picture that are learnt from, with their template's number."""
     try:
         pixels = detector.prepare(picture.load(detector.channels.color))
-    except DataError:
+    except DataError as error:
         if not params.skip_bad:
             raise
-        return []
+        return Skipped(picture.name, str(error))
     rng = np.random.default_rng([params.seed, 31, index])
     beside = None
     if params.sampling == "iou-uniform" and number == 0:
@@ -412,19 +424,12 @@ def _of_picture(
         template = detector.templates[level.template_index]
         inside = Level(level.plan, template.window, detector.channels, values, level.rows)
         windows = surviving(level, inside, detector.lowest_score)
-        own = found.setdefault(level.template_index, [])
-        if len(windows.scores):
-            own.append(_samples(template, inside, windows, picture, index))
+        samples = _samples(template, inside, windows, picture, index)
         if beside is not None:
-            own[:] = [samples.rows(samples.objects < 0) for samples in own]
-            drawn = _drawn(level, inside, beside)
-            if len(drawn.scores):
-                own.append(_samples(template, inside, drawn, picture, index))
-    return [
-        (number, _thinned(BoxSamples.concatenate(parts), rng))
-        for number, parts in found.items()
-        if parts
-    ]
+            drawn = _samples(template, inside, _drawn(level, inside, beside), picture, index)
+            samples = BoxSamples.concatenate([samples.rows(samples.objects < 0), drawn])
+        found.setdefault(level.template_index, []).append(samples)
+    return [(each, _thinned(BoxSamples.concatenate(own), rng)) for each, own in found.items()]
 
 
 def _samples(

@@ -340,6 +340,8 @@ def _summary(
         "rounds": [_round_summary(record) for record in result.records],
         "final": {
             "ap50": measured.get("ap"),
+            "ap_by_iou": measured.get("ap_by_iou"),
+            "ap_50_95": measured.get("ap_50_95"),
             **{name: measured.get(name) for name in (*names, per_window)},
             "false_positives_per_image": measured.get("false_positives_per_image"),
             "ms_per_image": measured.get("ms_per_image"),

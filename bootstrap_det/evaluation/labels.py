@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -160,3 +160,9 @@ def mean_precisions(
         known = [ap for ap in each if not math.isnan(ap)]
         found[float(threshold)] = fmean(known) if known else math.nan
     return found
+
+
+def overlaps_entry(ap_by_iou: Mapping[float, float]) -> dict[str, Any]:
+    """Return average precision by overlap, and COCO's mean over overlaps, JSON-ready."""
+    known = {f"{iou:g}": None if math.isnan(ap) else ap for iou, ap in ap_by_iou.items()}
+    return {"ap_by_iou": known, "ap_50_95": _mean(list(known.values()))}

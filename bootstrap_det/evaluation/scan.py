@@ -19,7 +19,13 @@ from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
-from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, ground_truth
+from bootstrap_det.evaluation.labels import (
+    Evaluations,
+    evaluate_labels,
+    ground_truth,
+    mean_precisions,
+    overlaps_entry,
+)
 from bootstrap_det.evaluation.levels import ClassLevel, evaluate_classes
 from bootstrap_det.evaluation.measure import Evaluation
 from bootstrap_det.exceptions import DataError
@@ -63,11 +69,17 @@ class ScanEvaluation:
         """The measures of the only label."""
         return self.evaluations.only
 
+    @property
+    def ap_by_iou(self) -> dict[float, float]:
+        """Average precision at overlaps from 0.5 to 0.95, see :func:`mean_precisions`."""
+        return mean_precisions(self.pictures, self.detections, tuple(self.evaluations.by_label))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measures, JSON-ready."""
         miss_rate = {"rate": self.windows.miss_rate, "is_upper_bound": self.windows.is_upper_bound}
         return {
             **self.evaluations.to_dict(),
+            **overlaps_entry(self.ap_by_iou),
             **({} if self.classes is None else {"classes": self.classes.to_dict()}),
             "miss_rate_at_1e-4_fppw": miss_rate if self.evaluations.n_objects else None,
             "n_windows": self.n_windows,

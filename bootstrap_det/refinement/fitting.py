@@ -1,32 +1,24 @@
-"""Fitting a linear regressor of boxes with any of the losses, and a model of their quality."""
+"""Fitting a linear regressor of boxes with any of the losses."""
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 from threadpoolctl import threadpool_limits
 
 from bootstrap_det.refinement.base import BoxLoss
 from bootstrap_det.refinement.overlap_losses import IoU
 from bootstrap_det.refinement.regressors import LinearRegressor
 from bootstrap_det.refinement.samples import BoxSamples
-from bootstrap_det.refinement.stages import QualityModel
 
 Floats = NDArray[np.float64]
 
 STRENGTHS = tuple(float(v) for v in np.geomspace(300.0, 0.01, 10))
 DEFAULT_STRENGTH = STRENGTHS[3]  # where nothing can be held out
-QUALITY_C = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 _STEPS_ON_PATH, _STEPS_AT_END = 60, 200
-_GUIDED_ROUNDS = 3
 
 
 @dataclass(frozen=True)
@@ -186,82 +178,3 @@ def _best_on_path(fitted: _Linear, tested: _Linear) -> tuple[float, Floats, floa
         if n_worse == 2:
             break
     return best
-
-
-def fit_quality(
-    samples: BoxSamples,
-    good: NDArray[np.bool_],
-    *,
-    box_loss: float | None = None,
-    seed: int = 0,
-) -> QualityModel | None:
-    """Return what of a window's inputs speaks for a well-placed box, or None without examples.
-
-    Logistic regression of ``good`` on the inputs and the score. The part of the inputs is
-    divided by the score's coefficient, so it is in units of the score.
-
-    Parameters
-    ----------
-    samples : BoxSamples
-        Windows with objects and without.
-    good : ndarray of shape (n,), bool
-        Whether the window's box is placed well.
-    box_loss : float or None, default=None
-        The mean loss of the boxes: the classification's loss is then scaled to its size, as the
-        guided loss does [1]_.
-    seed : int, default=0
-        Says which pictures are held out.
-
-    References
-    ----------
-    .. [1] J. Chen et al., "Is Heuristic Sampling Necessary in Training Deep Object Detectors?",
-       TIP 2021.
-    """
-    out = samples.held_out(seed)
-    if not (0 < good[~out].sum() < (~out).sum()):
-        return None
-    unit = float(samples.scores.std()) or 1.0
-    rows = np.column_stack([samples.inputs / np.float32(64.0), samples.scores / unit])
-    with threadpool_limits(limits=1, user_api="blas"):
-        c = _best_c(rows[~out], good[~out], rows[out], good[out])
-        if box_loss is not None:
-            c = _guided(rows, good, c, box_loss)
-        model = _logistic(rows, good, c)
-    (coefficients,) = model.coef_
-    # A score that says next to nothing here must not be drowned.
-    slope = max(float(coefficients[-1]), 0.1) / unit
-    weights = coefficients[:-1] / np.float32(64.0) / slope
-    return QualityModel(weights.astype(np.float32), float(model.intercept_[0]) / slope)
-
-
-def _guided(rows: NDArray[Any], good: NDArray[np.bool_], c: float, box_loss: float) -> float:
-    """Return a C that gives the classification the size of the regression's loss.
-
-    The loss is scaled by the ratio of the two at the solution, which depends on the scale.
-    """
-    scaled = c
-    for _ in range(_GUIDED_ROUNDS):
-        own = log_loss(good, _logistic(rows, good, scaled).predict_proba(rows)[:, 1])
-        scaled = float(np.clip(c * box_loss / own, QUALITY_C[0] / 100, QUALITY_C[-1] * 100))
-    return scaled
-
-
-def _best_c(
-    fitted: NDArray[Any], good: NDArray[np.bool_], tested: NDArray[Any], truth: NDArray[np.bool_]
-) -> float:
-    """Return the C of the least loss on held-out windows; the middle one where there are none."""
-    if not len(truth):
-        return QUALITY_C[len(QUALITY_C) // 2]
-    losses = [
-        log_loss(
-            truth, _logistic(fitted, good, c).predict_proba(tested)[:, 1], labels=[False, True]
-        )
-        for c in QUALITY_C
-    ]
-    return QUALITY_C[int(np.argmin(losses))]
-
-
-def _logistic(rows: NDArray[Any], good: NDArray[np.bool_], c: float) -> LogisticRegression:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # it stops with a usable model
-        return LogisticRegression(C=c, max_iter=100, tol=1e-3).fit(rows, good)

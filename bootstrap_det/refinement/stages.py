@@ -114,6 +114,8 @@ class Found:
     deviations : ndarray of shape (n, 4), float64, or None
         Standard deviation of each box's centre (x, y), width and height, picture pixels, where
         the last stage's loss gives one.
+    moved : bool, default=False
+        Whether the boxes are other than those that the windows themselves stand for.
     """
 
     rows: NDArray[Any]
@@ -121,6 +123,7 @@ class Found:
     boxes: Floats
     scores: Floats
     deviations: Floats | None = None
+    moved: bool = False
 
 
 @dataclass(frozen=True)
@@ -164,11 +167,17 @@ class Level:
         """Return features and the place of each box, shape (n, n_features + 4)."""
         shape = self.channels.grid_shape(self.window.size)
         features = self.channels.window_features(self.values, shape, found.rows, found.columns)
-        place = encode(found.boxes, self.window_boxes(found)) * PLACE_SCALE
-        return np.concatenate([features, place], axis=1, dtype=np.float32, casting="same_kind")
+        inputs = np.zeros((len(features), features.shape[1] + N_PLACE), np.float32)
+        inputs[:, :-N_PLACE] = features
+        if found.moved:
+            place = encode(found.boxes, self.window_boxes(found))
+            inputs[:, -N_PLACE:] = place * PLACE_SCALE
+        return inputs
 
     def window_boxes(self, found: Found) -> Floats:
         """Return the boxes that the windows themselves stand for, shape (n, 4)."""
+        if not found.moved:
+            return found.boxes
         return windows_to_boxes(self.plan, self.window, found.rows, found.columns)
 
 
@@ -223,7 +232,10 @@ def apply_stage(stage: Stage, level: Level, found: Found) -> tuple[Found, Floats
     if deviations is not None:
         deviations = deviations * np.tile(windows[:, 2:] - windows[:, :2], 2)
     moved = replace(
-        found, boxes=decode(stage.loss.offsets(outputs), windows), deviations=deviations
+        found,
+        boxes=decode(stage.loss.offsets(outputs), windows),
+        deviations=deviations,
+        moved=True,
     )
     if stage.quality is None:
         return moved, None
