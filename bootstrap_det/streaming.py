@@ -30,6 +30,7 @@ from bootstrap_det.video import Frame, Span, Video
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_SIDES = ("x", "y", "width", "height")
 
 
 @dataclass(frozen=True)
@@ -210,19 +211,16 @@ def _closing(
 
 def _entry(found: Detections, index: int) -> dict[str, Any]:
     """Return one detection, JSON-ready."""
-    x, y, width, height = box_ops.xyxy_to_xywh(found.boxes[[index]])[0]
+    sides = box_ops.xyxy_to_xywh(found.boxes[[index]])[0]
     entry: dict[str, Any] = {
         "label": str(found.labels[index]),
         "score": round(float(found.scores[index]), 6),
-        **{
-            name: round(float(value), 2)
-            for name, value in zip(
-                ("x", "y", "width", "height"), (x, y, width, height), strict=True
-            )
-        },
+        **{name: round(float(side), 2) for name, side in zip(_SIDES, sides, strict=True)},
     }
     if found.class_probabilities is not None and found.probabilities is not None:
         entry["class"] = str(found.names[index])
         entry["class_probability"] = round(float(found.class_probabilities[index]), 4)
         entry["probability"] = round(float(found.probabilities[index]), 4)
+    if found.deviations is not None and np.isfinite(found.deviations[index]).all():
+        entry["deviations"] = [round(float(value), 2) for value in found.deviations[index]]
     return entry

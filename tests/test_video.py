@@ -426,17 +426,18 @@ def test_lines_are_flushed_as_they_come(toy, clip, tmp_path):
             assert len(json_lines(path.read_text())) == n_written
 
 
-def test_lines_of_classes_name_them():
+def test_lines_of_classes_name_them_and_how_sure_boxes_are():
     from bootstrap_det.streaming import FrameDetections
 
     one = np.array([0.5])
     found = Detections(
         np.array([[1.0, 2, 4, 6]]), one, np.array(["group"]), classes=np.array(["kind"]),
-        class_probabilities=one, probabilities=one,
+        class_probabilities=one, probabilities=one, deviations=np.array([[1.0, 2, 3, 4.567]]),
     )  # fmt: skip
     entry = FrameDetections("a.png", None, None, found, 0.1).to_dict()["detections"][0]
     assert entry["label"] == "group"
     assert entry["class"] == "kind"
+    assert entry["deviations"] == [1.0, 2.0, 3.0, 4.57]
     assert entry["class_probability"] == entry["probability"] == 0.5
 
 
@@ -661,3 +662,24 @@ def test_a_tally_does_not_grow_with_the_frames(toy, camera):
     assert run.tally.frame_seconds.maxlen
     assert run.live is False
     assert run.tally.videos == ["camera 0"]
+
+
+def test_progress_is_shown_on_terminals_only(monkeypatch):
+    from rich.console import Console
+
+    from bootstrap_det import _console
+
+    shown = {}
+    for is_terminal in (True, False):
+        stream = io.StringIO()
+        console = Console(file=stream, force_terminal=is_terminal, width=80)
+        monkeypatch.setattr(_console, "Console", lambda console=console, **_: console)
+        display = _console.DetectionDisplay()
+        with display.progress:
+            for n_done in (1, 2):
+                display.on_progress("[clip].mp4", n_done, 2)
+            display.progress.refresh()
+        shown[is_terminal] = stream.getvalue()
+    assert "[clip].mp4" in shown[True]
+    assert "2/2" in shown[True]
+    assert shown[False].strip() == ""
