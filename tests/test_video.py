@@ -584,8 +584,7 @@ def test_times_that_do_not_rise_are_counted_by_the_rate(camera, clip):
 
 
 def test_a_closed_pipe_ends_quietly(model, clip, tmp_path):
-    again = tmp_path / "again.avi"
-    again.write_bytes(clip.read_bytes())
+    again = write_video(tmp_path / "again.avi", n_frames=400)  # longer than the reader may take
     code = "from bootstrap_det.cli import main; main()"
     command = [sys.executable, "-c", code, "detect", clip, again, "--model", model, "--jsonl", "-",
                "--save-dir", tmp_path / "drawn"]  # fmt: skip
