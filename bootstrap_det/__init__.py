@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bootstrap_det.refinement.params import RefineParams
     from bootstrap_det.refining import refine
     from bootstrap_det.samples import Jitter
+    from bootstrap_det.streaming import detect_video
     from bootstrap_det.tiling import detect_tiled
     from bootstrap_det.training import train
     from bootstrap_det.windows import Window
@@ -60,6 +61,7 @@ _HOMES = {
     "evaluate_detector": "evaluation",
     "inspect_dataset": "inspection",
     "detect_tiled": "tiling",
+    "detect_video": "streaming",
     "read_image": "images",
     "write_image": "images",
     "BootstrapParams": "mining",
@@ -90,6 +92,7 @@ __all__ = [
     "RefineParams",
     "Window",
     "detect_tiled",
+    "detect_video",
     "download_dataset",
     "draw_detections",
     "estimate_exponents",

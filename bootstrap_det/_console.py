@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -65,6 +67,38 @@ class RunDisplay(Callback):
             )
         if record.converged:
             self.console.print("  converged: a complete pass found next to nothing new")
+
+
+class DetectionDisplay:
+    """A progress bar for pictures and frames; nothing where stderr is no terminal.
+
+    Parameters
+    ----------
+    hidden : bool, default=False
+        Show nothing anyway.
+    """
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description:<20.20}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=hidden or not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # else results would go to stderr
+        )
+        self._task = self.progress.add_task("starting", total=None)
+        self._name = ""
+
+    def on_progress(self, name: str, n_done: int, n_total: int | None) -> None:
+        """Show how many pictures or frames are done; the remaining time is that of one source."""
+        if name != self._name:
+            self.progress.reset(self._task, total=n_total, description=escape(name))
+            self._name = name
+        self.progress.update(self._task, completed=n_done)
 
 
 def round_line(record: RoundRecord) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence, parse_size
+from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence
 from bootstrap_det._cli_options import (
     BARE,
     CHOICES,
@@ -29,6 +29,7 @@ from bootstrap_det._cli_options import (
 )
 from bootstrap_det.cli_compare import compare
 from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_detect import detect
 from bootstrap_det.cli_download import download
 from bootstrap_det.cli_inspect import inspect
 from bootstrap_det.cli_mend import balance, crops, merge, tile
@@ -61,64 +62,6 @@ def train(**options: Any) -> None:
     """Train a detector by bootstrapping its negatives."""
     with one_sentence():
         _train(options)
-
-
-@main.command(
-    epilog="Examples:\n\n\b\n"
-    "bootstrap-det detect photo.jpg --model runs/faces/model.bdet --save-dir found\n"
-    'bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json\n'
-)
-@click.argument("sources", nargs=-1, required=True)
-@click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
-@click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
-@DETECTOR
-@BARE
-@click.option(
-    "--tile",
-    metavar="HEIGHTxWIDTH",
-    callback=parse_size,
-    help="Scan larger pictures in tiles of this size, in the memory of one.",
-)
-@click.option(
-    "--tile-overlap",
-    type=click.IntRange(0),
-    help="Pixels that tiles share; by default a quarter of their shorter side.",
-)
-@click.option("--save-dir", type=PATH, help="Write the pictures with boxes drawn into it.")
-@click.option("--out", type=PATH, help="Write COCO results (JSON).")
-@click.option("--csv", "csv_path", type=PATH, help="Write a table.")
-@JOBS
-@SKIP_BAD
-@JSON
-def detect(**options: Any) -> None:
-    """Find objects in pictures: files, folders or quoted globs."""  # fmt: skip
-    from bootstrap_det import inference, jobs
-
-    with one_sentence():
-        detector = jobs.load_detector(options)
-        if options["threshold"] is not None and (
-            note := detector.threshold_note(options["threshold"])
-        ):
-            click.echo(f"note: {note}", err=True)
-        result = inference.detect_files(
-            detector,
-            inference.expand_sources(options["sources"]),
-            save_dir=options["save_dir"],
-            n_jobs=options["jobs"],
-            skip_bad=options["skip_bad"],
-            tile=options["tile"],
-            tile_overlap=options["tile_overlap"],
-        )
-        if options["out"]:
-            result.write_coco(options["out"])
-        if options["csv_path"]:
-            result.write_csv(options["csv_path"])
-    if options["as_json"]:
-        click.echo(json.dumps(result.to_dict()))
-    else:
-        for line in result.lines():
-            click.echo(line)
-    click.echo(result.summary(), err=True)
 
 
 @main.command(
@@ -188,6 +131,7 @@ def info(model: Path | None, as_json: bool) -> None:
 
 main.add_command(compare)
 main.add_command(dataset)
+main.add_command(detect)
 main.add_command(inspect)
 main.add_command(mine)
 main.add_command(refine)
