@@ -88,8 +88,10 @@ class RoundDetections:
 
 
 def spread(n: int, n_wanted: int) -> list[int]:
-    """Return ``n_wanted`` of n positions, evenly spaced from the first on; all when fewer."""
-    return [index * n // n_wanted for index in range(n_wanted)] if n > n_wanted else list(range(n))
+    """Return ``n_wanted`` of n positions, evenly spaced from first to last; all when fewer."""
+    if n <= n_wanted:
+        return list(range(n))
+    return [index * (n - 1) // max(n_wanted - 1, 1) for index in range(n_wanted)]
 
 
 def write_test_set(
