@@ -250,7 +250,6 @@ class _Writer(Callback):
         checkpoint = self.folder.checkpoint(record.view)
         save_checkpoint(self.folder.file("checkpoint", checkpoint.name), state, self.fingerprint)
 
-
     def keep_detections(self, name: str, round_index: int | None, view: int = 0) -> None:
         """Write what the detector measured last found, and what it was measured against."""
         assert self.job.test is not None  # there are measures

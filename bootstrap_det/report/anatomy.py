@@ -91,7 +91,7 @@ def usage(model: TreeModel) -> NDArray[np.float64]:
     say = say * (model.thresholds > 0)  # no value is below 0: such a node only fills a tree up
     total = np.zeros(int(np.prod(model.window_shape)))
     np.add.at(total, model.features.ravel(), say.ravel())
-    return (total / max(total.sum(), 1e-300)).reshape(model.window_shape)
+    return np.asarray((total / max(total.sum(), 1e-300)).reshape(model.window_shape))
 
 
 def _portrait(template: Template, channels: Channels) -> Portrait:
@@ -175,7 +175,7 @@ def glyph(cells: NDArray[Any], what: str) -> Markup:
             f'<path d="M{x - dx:.1f} {y - dy:.1f}L{x + dx:.1f} {y + dy:.1f}" '
             f'stroke-opacity="{share:.2f}"/>'
         )
-    return Markup(  # noqa: S704  made of numbers and a constant
+    return Markup(
         f'<svg class="glyph" role="img" viewBox="0 0 {10 * columns} {10 * rows}" '
         f'aria-label="Edges in {rows} x {columns} cells: {what}">{"".join(strokes)}</svg>'
     )

@@ -31,7 +31,7 @@ LEAST_RATE = 1e-2  # of a logarithmic axis of rates, unless the pictures are man
 _MISS_RATES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 _TEXT = "#010203"  # stands for the page's text colour
 
-_STYLE = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "font.family": "sans-serif",
     "font.size": 10,
@@ -93,15 +93,15 @@ def fall_plots(
     return [*plots, _quality_plot(series)] if measured else plots
 
 
-def curve_plots(curves: Sequence[Curve], strong: int, n_images: int) -> dict[str, Plot]:
+def curve_plots(curves: Sequence[Curve], strong: int | None, n_images: int) -> dict[str, Plot]:
     """Return precision against recall, recall and miss rate against false positives per picture.
 
     Parameters
     ----------
     curves : sequence of Curve
         A line each; where there are more than 8, the strong one and the last ones are drawn.
-    strong : int
-        Index of the one to be drawn thickest.
+    strong : int or None
+        Index of the one to be drawn thickest; None for no such one.
     n_images : int
         Test pictures: below one false positive in all of them, rates are not known.
     """
@@ -143,7 +143,7 @@ def svg_text(figure: Figure, alt: str) -> Markup:
     text = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", text, count=1)
     text = re.sub(r' height="[\d.]+pt"| width="[\d.]+pt"', "", text, count=2)
     named = f'<svg class="plot" role="img" aria-label="{escape(alt, quote=True)}"'
-    return Markup(text.replace("<svg", named, 1).replace(_TEXT, "currentColor"))  # noqa: S704
+    return Markup(text.replace("<svg", named, 1).replace(_TEXT, "currentColor"))
 
 
 def _quality_plot(series: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> Plot:
@@ -197,9 +197,7 @@ def _line(
     xs, ys = zip(*known, strict=True)
     axes.plot(xs, ys, marker="o", markersize=5, **_look(index), label=label)
     for x, y in known if annotate else ():
-        axes.annotate(
-            _short(y), (x, y), textcoords="offset points", xytext=(7, 5), fontsize=9
-        )
+        axes.annotate(_short(y), (x, y), textcoords="offset points", xytext=(7, 5), fontsize=9)
 
 
 def _positive_log(axes: Axes, values: Sequence[float | None]) -> None:
@@ -213,7 +211,9 @@ def _positive_log(axes: Axes, values: Sequence[float | None]) -> None:
     axes.margins(x=0.12)
 
 
-def _curves(curves: Sequence[tuple[int, Curve]], strong: int, kind: str, low: float) -> Markup:
+def _curves(
+    curves: Sequence[tuple[int, Curve]], strong: int | None, kind: str, low: float
+) -> Markup:
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.1, 3.6), layout="constrained")
         axes = figure.subplots()
@@ -278,7 +278,7 @@ def _plain_ticks(axis: Any) -> None:
     axis.set_minor_formatter(NullFormatter())
 
 
-def _legend(axes: Axes, where: str) -> None:
+def _legend(axes: Axes, where: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
         for text in axes.legend(loc=where).get_texts():
             text.set_parse_math(False)  # names may hold dollar signs
@@ -289,13 +289,14 @@ def _look(index: int) -> dict[str, Any]:
     return {"color": color, "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.7}
 
 
-def _chosen(curves: Sequence[Curve], strong: int) -> list[tuple[int, Curve]]:
+def _chosen(curves: Sequence[Curve], strong: int | None) -> list[tuple[int, Curve]]:
     """Return at most 8 curves with their numbers: the strong one, then the last ones."""
     numbered = list(enumerate(curves))
     if len(numbered) <= MAX_LINES:
         return numbered
-    others = [each for each in numbered if each[0] != strong][-(MAX_LINES - 1) :]
-    return sorted([numbered[strong], *others], key=lambda each: each[0])
+    first = [] if strong is None else [numbered[strong]]
+    others = [each for each in numbered if each[0] != strong][-(MAX_LINES - len(first)) :]
+    return sorted([*first, *others], key=lambda each: each[0])
 
 
 def _capped(n: int) -> str:

@@ -48,9 +48,7 @@ def missed_crops(stage: Stage, test: TestSet, album: Album, n_most: int) -> Crop
     ]
     areas = [-_area(test.pictures[p].boxes[i]) for p, i in missed]
     chosen = [missed[k] for k in np.argsort(areas, kind="stable")[:n_most]]
-    wanted = [
-        (p, test.pictures[p].boxes[i], _missed_text(stage, test, p, i)) for p, i in chosen
-    ]
+    wanted = [(p, test.pictures[p].boxes[i], _missed_text(stage, test, p, i)) for p, i in chosen]
     return _cut(wanted, "missed", len(missed), test, album)
 
 

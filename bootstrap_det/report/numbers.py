@@ -50,7 +50,8 @@ def headline(run: Run) -> list[tuple[str, str, str]]:
         (number(recalls.get("1")), "recall", "at 1 false positive per picture"),
         (number(final.get("false_positives_per_image"), 2), "false positives per picture",
          "at score 0"),
-        (f"{number(final.get('ms_per_image'), 1)} ms", "per picture", "median, decoding not counted"),
+        (f"{number(final.get('ms_per_image'), 1)} ms", "per picture",
+         "median, decoding not counted"),
     ]  # fmt: skip
 
 
@@ -69,7 +70,9 @@ def story(run: Run) -> str:
             n_rounds = max(each["round"] for each in run.summary["rounds"])
             verb = "fell" if last < first else "went"
             rounds = f"{n_rounds} round{'s' if n_rounds > 1 else ''}"
-            return f"False positives {where} {verb} from {_rate(first)} to {_rate(last)} in {rounds}."
+            return (
+                f"False positives {where} {verb} from {_rate(first)} to {_rate(last)} in {rounds}."
+            )
     return "There was one round: nothing was bootstrapped yet that could be compared."
 
 
@@ -84,9 +87,7 @@ def facts(run: Run) -> list[tuple[str, str]]:
     """Return what was trained on what, a line each."""
     summary = run.summary
     last = [rounds[-1] for _, rounds in by_label(run)]
-    windows = {
-        f"{each['size'][0]} x {each['size'][1]} px" for each in summary["windows"].values()
-    }
+    windows = {f"{each['size'][0]} x {each['size'][1]} px" for each in summary["windows"].values()}
     test = summary.get("test")
     lines = [
         ("data set", str(summary["dataset"])),
@@ -183,9 +184,7 @@ def confusion_table(confusion: dict[str, Any], what: str = "") -> Table:
     """Return what was taken for what; the last row and column are of nothing."""
     names, counts = confusion["labels"], confusion["counts"]
     rest = ["nothing"] * (len(counts) - len(names))
-    rows = [
-        [name, *map(plain, row)] for name, row in zip([*names, *rest], counts, strict=True)
-    ]
+    rows = [[name, *map(plain, row)] for name, row in zip([*names, *rest], counts, strict=True)]
     caption = f"Rows: what an object {what}is. Columns: what it was found as, at score 0 and more."
     return _bounded(Table(caption, ["is \\ found as", *names, *rest], rows))
 

@@ -135,9 +135,7 @@ def _measured(name: str, path: Path, test: TestSet, labels: tuple[str, ...]) -> 
 
 
 def _grouped(found: Detections, groups: dict[str, str], labels: tuple[str, ...]) -> Detections:
-    names = [
-        name if name in labels else groups.get(name, name) for name in map(str, found.labels)
-    ]
+    names = [name if name in labels else groups.get(name, name) for name in map(str, found.labels)]
     return replace(found, labels=np.array(names, dtype=np.str_))
 
 
@@ -174,4 +172,3 @@ def _point(path: Path, index: int, point: Any, matches: Matches) -> tuple[float,
         n_false = value * (matches.n_images if beside[0] == "fppi" else 1)
     precision = n_hits / (n_hits + n_false) if n_hits + n_false else 1.0
     return recall, precision, n_false / matches.n_images
-

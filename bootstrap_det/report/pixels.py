@@ -1,5 +1,6 @@
-"""Pictures as data URIs: thumbnails, crops of mistakes, contact sheets. Nothing is loaded twice
-in a row, and a picture that is gone is remembered, not an error.
+"""Pictures as data URIs: thumbnails, crops of mistakes, contact sheets.
+
+Nothing is loaded twice in a row, and a picture that is gone is remembered, not an error.
 """
 
 from __future__ import annotations

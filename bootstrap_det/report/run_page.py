@@ -189,9 +189,7 @@ def _curves(run: Run, peers: list[Peer]) -> dict[str, Plot]:
 
 
 def _is_measured(run: Run) -> bool:
-    return any(
-        each.get("false_positives_per_image") is not None for each in run.summary["rounds"]
-    )
+    return any(each.get("false_positives_per_image") is not None for each in run.summary["rounds"])
 
 
 def _label_tables(final: dict[str, Any]) -> list[numbers.Table]:

@@ -25,6 +25,8 @@
     }
   }
 
+  function plural(n, one, more) { return n + " " + (n === 1 ? one : more); }
+
   function named(label, text) {
     return data.labels.length > 1 && label >= 0 ? data.labels[label] + ": " + text : text;
   }
@@ -52,7 +54,8 @@
       const verdict = ["hit", "false alarm", "counts neither way"][row[5]];
       addBox(svg, row.slice(1, 5), CLASSES[row[5]], named(row[7], verdict + ", score " + row[0].toFixed(2)));
     }
-    const said = counts.hits + " hits, " + counts.misses + " misses, " + counts.false + " false alarms";
+    const said = [plural(counts.hits, "hit", "hits"), plural(counts.misses, "miss", "misses"),
+                  plural(counts.false, "false alarm", "false alarms")].join(", ");
     figure.querySelector(".counts").textContent = said;
     svg.setAttribute("aria-label", "Boxes in " + picture.name + ": " + said);
     return counts;
