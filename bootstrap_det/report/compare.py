@@ -129,7 +129,7 @@ def _fall(runs: Sequence[Run], names: Sequence[str]) -> list[Plot]:
         own = by_label(run)
         if len(own) == 1 and own[0][1][-1].get("false_positives_per_image") is not None:
             series.append((name, own[0][1]))
-    return fall_plots(series, measured=True) if series else []
+    return fall_plots(series, measured=True, each="run") if series else []
 
 
 def _curves(runs: Sequence[Run], names: Sequence[str]) -> dict[str, Plot]:

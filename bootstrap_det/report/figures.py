@@ -67,7 +67,7 @@ class Plot:
 
 
 def fall_plots(
-    series: Sequence[tuple[str, Sequence[dict[str, Any]]]], measured: bool
+    series: Sequence[tuple[str, Sequence[dict[str, Any]]]], measured: bool, *, each: str = "label"
 ) -> list[Plot]:
     """Return false positives, and average precision with recalls, round by round.
 
@@ -77,9 +77,11 @@ def fall_plots(
         A label and its rounds, as ``summary.json`` has them.
     measured : bool
         Whether there was a test set; else false positives are those of the mining passes.
+    each : str, default="label"
+        What a series is of.
     """
     name = "false_positives_per_image" if measured else "mined_false_positives_per_image"
-    said = ", ".join(f"round {each['round']}: {_short(each.get(name))}" for each in series[0][1])
+    said = ", ".join(f"round {e['round']}: {_short(e.get(name))}" for e in series[0][1])
     with mpl.rc_context(_STYLE):
         figure, axes = _by_round(series)
         for index, (label, rounds) in enumerate(series[:MAX_LINES]):
@@ -90,7 +92,7 @@ def fall_plots(
             _legend(axes, "upper right")
         svg = svg_text(figure, f"False positives per picture; {series[0][0]}: {said}")
     plots = [Plot(svg, _fall_caption(measured) + _capped(len(series)))]
-    return [*plots, _quality_plot(series)] if measured else plots
+    return [*plots, _quality_plot(series, each)] if measured else plots
 
 
 def curve_plots(curves: Sequence[Curve], strong: int | None, n_images: int) -> dict[str, Plot]:
@@ -138,15 +140,17 @@ def svg_text(figure: Figure, alt: str) -> Markup:
     text = stream.getvalue()
     text = text[text.index("<svg") :]
     text = re.sub(r' xmlns(:\w+)?="[^"]*"', "", text, count=2)
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
-    text = re.sub(r"<style[^>]*>.*?</style>", "", text, flags=re.S)
+    # What would hold for the whole page, or be there twice: rules, comments, names of groups.
+    text = re.sub(r"<metadata>.*?</metadata>|<style[^>]*>.*?</style>|<!--.*?-->", "", text,
+                  flags=re.S)  # fmt: skip
+    text = re.sub(r'<g id="[^"]*"', "<g", text)
     text = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", text, count=1)
     text = re.sub(r' height="[\d.]+pt"| width="[\d.]+pt"', "", text, count=2)
     named = f'<svg class="plot" role="img" aria-label="{escape(alt, quote=True)}"'
     return Markup(text.replace("<svg", named, 1).replace(_TEXT, "currentColor"))
 
 
-def _quality_plot(series: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> Plot:
+def _quality_plot(series: Sequence[tuple[str, Sequence[dict[str, Any]]]], each: str) -> Plot:
     single = len(series) == 1
     with mpl.rc_context(_STYLE):
         figure, axes = _by_round(series)
@@ -154,19 +158,18 @@ def _quality_plot(series: Sequence[tuple[str, Sequence[dict[str, Any]]]]) -> Plo
             aps = _values(rounds, "ap50")
             _line(axes, rounds, aps, index, "AP at IoU 0.5" if single else label)
             for number, rate in enumerate(("0.1", "1") if single else (), start=1):
-                values = [(each.get("recall_at_fppi") or {}).get(rate) for each in rounds]
+                values = [(entry.get("recall_at_fppi") or {}).get(rate) for entry in rounds]
                 _line(axes, rounds, values, number, f"recall at {rate} per picture")
         axes.set_ylim(0, 1.02)
         axes.set_ylabel("AP and recall" if single else "average precision")
         _legend(axes, "lower right")
-        said = ", ".join(f"round {each['round']}: {_short(each.get('ap50'))}" for each in
-                         series[0][1])  # fmt: skip
+        said = ", ".join(f"round {e['round']}: {_short(e.get('ap50'))}" for e in series[0][1])
         svg = svg_text(figure, f"Average precision by round; {series[0][0]}: {said}")
     caption = (
         "Average precision, and recalls at 0.1 and 1 false positives per picture: they should rise "
         "while false positives fall."
         if single
-        else "Average precision of each label: it should rise while false positives fall."
+        else f"Average precision of each {each}: it should rise while false positives fall."
     )
     return Plot(svg, caption + _capped(len(series)))
 

@@ -51,7 +51,8 @@ class Album:
             try:
                 self._last = (index, self.pictures[index].load("rgb"))
             except BootstrapDetError as error:
-                self.gone[index] = str(error)
+                picture = self.pictures[index]  # whose place on this machine is nobody's business
+                self.gone[index] = str(error).replace(str(picture.path), picture.name)
                 return None
         return self._last[1]
 

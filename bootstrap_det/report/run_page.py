@@ -166,7 +166,7 @@ def _pictures(run: Run, size: Size) -> tuple[Viewer | None, dict[str, Any]]:
     missed = missed_crops(last, run.test, album, size.n_crops)
     alarms = false_crops(last, run.test, album, size.n_crops)
     gone = [album.gone[index] for index in sorted(album.gone)]
-    first = gone[0].replace(str(run.path.resolve()), "").replace(str(run.path), "") if gone else ""
+    first = gone[0] if gone else ""
     return viewer, {
         "missed": missed, "alarms": alarms, "n_gone": len(gone), "first_gone": first,
     }  # fmt: skip

@@ -25,6 +25,20 @@
     }
   }
 
+  function addTag(svg, picture, box, label, kind) {
+    if (data.labels.length < 2 || label < 0) { return; }
+    const size = Math.max(picture.width, picture.height) / 32;
+    const text = document.createElementNS(SVG, "text");
+    text.setAttribute("class", "tag " + kind + "-tag");
+    const isRight = box[0] > 0.7 * picture.width; // else the text would run past the border
+    text.setAttribute("x", isRight ? box[2] : box[0]);
+    text.setAttribute("text-anchor", isRight ? "end" : "start");
+    text.setAttribute("y", box[1] > 1.3 * size ? box[1] - 0.3 * size : box[3] + size);
+    text.setAttribute("font-size", size);
+    text.textContent = data.labels[label];
+    svg.appendChild(text);
+  }
+
   function plural(n, one, more) { return n + " " + (n === 1 ? one : more); }
 
   function named(label, text) {
@@ -48,11 +62,13 @@
       if (counted && !found.has(index)) {
         counts.misses += 1;
         addBox(svg, object, "miss", named(object[4], "missed"));
+        addTag(svg, picture, object, object[4], "miss");
       }
     });
     for (const row of accepted.reverse()) {
       const verdict = ["hit", "false alarm", "counts neither way"][row[5]];
       addBox(svg, row.slice(1, 5), CLASSES[row[5]], named(row[7], verdict + ", score " + row[0].toFixed(2)));
+      if (row[5] !== 2) { addTag(svg, picture, row.slice(1, 5), row[7], CLASSES[row[5]]); }
     }
     const said = [plural(counts.hits, "hit", "hits"), plural(counts.misses, "miss", "misses"),
                   plural(counts.false, "false alarm", "false alarms")].join(", ");
