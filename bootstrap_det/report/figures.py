@@ -29,6 +29,7 @@ MAX_LINES = 8  # in one plot
 MAX_POINTS = 400  # of a line
 LEAST_RATE = 1e-2  # of a logarithmic axis of rates, unless the pictures are many
 _MISS_RATES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+_LEFT = 0.7  # where the axis of rates begins, in their least value
 _TEXT = "#010203"  # stands for the page's text colour
 
 _STYLE: Any = {
@@ -114,7 +115,7 @@ def curve_plots(curves: Sequence[Curve], strong: int | None, n_images: int) -> d
         "pr": Plot(
             _curves(chosen, strong, "pr", low),
             "Precision against recall, a point a threshold. Better is up and to the right; where a "
-            "line ends, the detector lists no more." + more,
+            "line ends in a dot, the detector lists no more." + more,
         ),
         "roc": Plot(
             _curves(chosen, strong, "roc", low),
@@ -220,15 +221,17 @@ def _curves(
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(4.1, 3.6), layout="constrained")
         axes = figure.subplots()
+        # Before anything is drawn: of a perfect detector no rate is above 0.
+        _scales(axes, kind, low, [curve for _, curve in curves])
         for number, curve in curves:
-            x, y = _points(curve, kind)
+            x, y = _points(curve, kind, low)
             if not curve.is_line:
                 axes.plot(x, y, "D", color=COLORS[number % len(COLORS)], label=curve.name)
                 continue
             wide = {"linewidth": 2.8, "linestyle": "solid"} if number == strong else {}
             step = {} if kind == "pr" else {"drawstyle": "steps-post"}
-            axes.plot(x, y, **{**_look(number), **wide, **step}, label=curve.name)
-        _scales(axes, kind, low, [curve for _, curve in curves])
+            end = {"marker": "o", "markersize": 4, "markevery": [-1]} if len(x) else {}
+            axes.plot(x, y, **{**_look(number), **wide, **step, **end}, label=curve.name)
         axes.grid(which="major")
         _legend(axes, {"pr": "lower left", "roc": "lower right", "det": "lower left"}[kind])
         names = ", ".join(curve.name for _, curve in curves)
@@ -242,11 +245,13 @@ _ALTS = {
 }
 
 
-def _points(curve: Curve, kind: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _points(curve: Curve, kind: str, low: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return at most 400 points; what is 0 on a logarithmic axis lies on its lower end."""
     if kind == "pr":
         x, y = curve.recall, curve.precision
     else:
-        x, y = curve.fppi, curve.recall if kind == "roc" else 1.0 - curve.recall
+        x = np.maximum(curve.fppi, _LEFT * low)
+        y = curve.recall if kind == "roc" else np.maximum(1.0 - curve.recall, _MISS_RATES[-1])
     if len(x) > MAX_POINTS:
         kept = np.unique(np.linspace(0, len(x) - 1, MAX_POINTS).astype(int))
         x, y = x[kept], y[kept]
@@ -259,7 +264,7 @@ def _scales(axes: Axes, kind: str, low: float, curves: Sequence[Curve]) -> None:
         return
     axes.set_xscale("log")
     rates = [float(curve.fppi.max()) for curve in curves if len(curve.fppi)]
-    axes.set_xlim(low * 0.7, max([10.0, *(min(rate, 1e3) for rate in rates)]))
+    axes.set_xlim(_LEFT * low, max([10.0, *(min(rate, 1e3) for rate in rates)]))
     _plain_ticks(axes.xaxis)
     axes.set_xlabel("false positives per picture")
     axes.axvline(1.0, color=_TEXT, alpha=0.3, linewidth=0.8)

@@ -108,8 +108,8 @@ def read_run(path: Path, images: Path | None = None) -> Run:
 
     Raises
     ------
-    DataError
-        When it is no folder of a finished run, or a file in it is damaged.
+    DataError, ModelFormatError
+        When it is no folder of a finished run, or a file or the model in it is damaged.
     """
     if not path.is_dir():
         raise DataError(f"{path}: is no run folder. Give the folder that train wrote.")

@@ -67,20 +67,36 @@ def false_crops(stage: Stage, test: TestSet, album: Album, n_most: int) -> Crops
     return _cut(wanted, "false", len(false), test, album)
 
 
-def hard_negative_sheets(run: Run, quality: int) -> tuple[list[dict[str, Any]], int]:
-    """Return the contact sheets of the last rounds with their lists, and how many there are."""
+@dataclass(frozen=True)
+class Sheets:
+    """The contact sheets of the last rounds.
+
+    Attributes
+    ----------
+    shown : list of dict
+        Name, source, size and list of windows of each.
+    n_all, n_bad : int
+        How many there are in all; how many of the last ones could not be read.
+    """
+
+    shown: list[dict[str, Any]]
+    n_all: int
+    n_bad: int
+
+
+def hard_negative_sheets(run: Run, quality: int) -> Sheets:
+    """Return the contact sheets of the last rounds with their lists."""
     paths = sorted((run.path / "hard_negatives").glob("*round_*.png"), key=_round_of)
-    sheets = []
+    shown = []
     for path in paths[-MAX_SHEETS:]:
         picture = sheet_uri(path, quality)
-        rows = _listed(path.with_suffix(".csv"))
         if picture is not None:
             source, width, height = picture
-            sheets.append({
+            shown.append({
                 "name": path.stem.replace("_", " "), "source": source, "width": width,
-                "height": height, "rows": rows,
+                "height": height, "rows": _listed(path.with_suffix(".csv")),
             })  # fmt: skip
-    return sheets, len(paths)
+    return Sheets(shown, len(paths), len(paths[-MAX_SHEETS:]) - len(shown))
 
 
 def _round_of(path: Path) -> tuple[int, str]:

@@ -82,9 +82,9 @@ def write_report(
 
     Raises
     ------
-    DataError
-        When the folder is not that of a finished run, a file is damaged, or the page cannot be
-        written.
+    DataError, ModelFormatError
+        When the folder is not that of a finished run, a file or the model is damaged, or the page
+        cannot be written.
     """
     run = read_run(folder, images)
     others = [read_peer(name, path, run) for name, path in (peers or {}).items()]
@@ -118,7 +118,6 @@ def make_page(run: Run, peers: list[Peer] | None = None, *, max_bytes: int = MAX
 def _page(run: Run, peers: list[Peer], size: Size) -> str:
     summary, final = run.summary, run.summary["final"]
     viewer, pictures = _pictures(run, size)
-    sheets, n_sheets = hard_negative_sheets(run, size.quality)
     shown, n_templates = portraits(run.detector)
     return render(
         "run.html",
@@ -137,8 +136,7 @@ def _page(run: Run, peers: list[Peer], size: Size) -> str:
         peers=peers,
         viewer=viewer,
         **pictures,
-        sheets=sheets,
-        n_sheets=n_sheets,
+        sheets=hard_negative_sheets(run, size.quality),
         max_sheets=MAX_SHEETS,
         portraits=shown,
         n_templates=n_templates,
