@@ -38,11 +38,11 @@ def scene(rng):
     return np.clip(smooth + rng.normal(0, 6, (96, 112)), 0, 255).astype(np.uint8)
 
 
-def draw(picture, x, y, *, cross):
+def draw(picture, x, y, *, level=250, cross=True):
     third = SIDE // 3
-    picture[y + third : y + 2 * third, x : x + SIDE] = 250
+    picture[y + third : y + 2 * third, x : x + SIDE] = level
     if cross:
-        picture[y : y + SIDE, x + third : x + 2 * third] = 250
+        picture[y : y + SIDE, x + third : x + 2 * third] = level
 
 
 def write_set(folder, rng, n_pictures, labels, names=None):
@@ -51,9 +51,12 @@ def write_set(folder, rng, n_pictures, labels, names=None):
     images, annotations = [], []
     for index in range(n_pictures):
         picture = scene(rng)
+        if len(labels) == 1:
+            draw(picture, 39, int(rng.integers(4, 60)), cross=False)  # to be taken for a cross
         for category, x in enumerate((8, 70)[: 1 + index % 2], start=1):
             y = int(rng.integers(4, 60))
-            draw(picture, x, y, cross=category == 1 or len(labels) == 1)
+            level = 170 + 20 * (index % 5)  # some are hard to see
+            draw(picture, x, y, level=level, cross=category == 1 or len(labels) == 1)
             annotations.append({
                 "id": len(annotations) + 1, "image_id": index + 1, "bbox": [x, y, SIDE, SIDE],
                 "category_id": min(category, len(labels)), "iscrowd": 0,

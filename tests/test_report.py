@@ -248,7 +248,7 @@ def test_moved_pictures_are_found_by_their_names(run, report_runs):
     (run / "test_set.json").write_text(json.dumps(test_set))
     invoke("report", run, "--images", report_runs.top / "test/images")
     assert len(page_data(run / "report.html")["pictures"]) == SIZES[0].n_shown
-    with pytest.raises(DataError, match="is no folder. Give that of the test pictures"):
+    with pytest.raises(DataError, match=r"is no folder\. Give that of the test pictures"):
         read_run(run, run / "summary.json")
 
 
@@ -286,9 +286,9 @@ def test_a_damaged_folder_is_one_sentence(name, content, message, run):
 def test_a_summary_without_rounds_is_refused(run):
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").write_text(json.dumps({**summary, "rounds": []}))
-    with pytest.raises(DataError, match="summary.json: lacks 'rounds'"):
+    with pytest.raises(DataError, match=r"summary\.json: lacks 'rounds'"):
         read_run(run)
-    with pytest.raises(DataError, match="is no run folder. Give the folder that train wrote"):
+    with pytest.raises(DataError, match=r"is no run folder\. Give the folder that train wrote"):
         read_run(run / "nothing")
 
 
@@ -401,7 +401,7 @@ def test_runs_side_by_side(report_runs, tmp_path):
     assert "No parameter and no version differs" in twice
     beside = invoke("report", "--compare", report_runs.boosted, report_runs.untested)
     assert beside.stdout.strip() == str(report_runs.boosted.resolve().parent / "compared.html")
-    with pytest.raises(ParameterError, match="give at least two runs. Got 1"):
+    with pytest.raises(ParameterError, match=r"give at least two runs\. Got 1"):
         write_runs_page([report_runs.boosted], out)
 
 
