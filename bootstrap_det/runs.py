@@ -297,6 +297,8 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
     if job.test and not measured_all:  # each label was measured alone, or a finished run resumed
         evaluate(result.detector)
         writer.keep_detections(FINAL, None)
+    else:  # of the run that this one goes on from
+        (folder.path / FOLDER / FINAL).unlink(missing_ok=True)
     return _finish(job, folder, result, scans, time.perf_counter() - start)
 
 

@@ -69,6 +69,11 @@ def write_set(folder, rng, n_pictures, labels, names=None):
     (folder / "annotations.json").write_text(json.dumps(document))
 
 
+def train_boosted(top, out, *more, rounds=1):
+    invoke("train", "--data", top / "train/annotations.json", "--negatives", top / "background",
+           "--jobs", "1", *FAST, "--rounds", str(rounds), "--out", out, *more)  # fmt: skip
+
+
 def make_runs(top):
     """Train three runs: boosted trees, two linear templates, and one without a test set."""
     rng = np.random.default_rng(5)
@@ -81,14 +86,12 @@ def make_runs(top):
         picture = scene(rng)
         picture[10:20, 10:40] = picture[40:70, 50:60] = 250  # halves of a cross, to be mined
         Image.fromarray(picture).save(top / "background" / f"{index}.png")
-    common = ["--negatives", top / "background", "--jobs", "1"]
     one, two, none = (top / "runs" / name for name in ("boosted", "linear", "untested"))
-    invoke("train", "--data", top / "train/annotations.json", *common, *FAST, "--rounds", "1",
-           "--test-data", top / "test/annotations.json", "--out", one)  # fmt: skip
-    invoke("train", "--data", top / "train2/annotations.json", *common, *LINEAR, "--rounds", "1",
-           "--test-data", top / "test2/annotations.json", "--out", two)  # fmt: skip
-    invoke("train", "--data", top / "train/annotations.json", *common, *FAST, "--rounds", "1",
-           "--out", none)  # fmt: skip
+    train_boosted(top, one, "--test-data", top / "test/annotations.json")
+    train_boosted(top, none)
+    invoke("train", "--data", top / "train2/annotations.json", "--negatives", top / "background",
+           "--jobs", "1", *LINEAR, "--rounds", "1", "--test-data", top / "test2/annotations.json",
+           "--out", two)  # fmt: skip
     return SimpleNamespace(top=top, boosted=one, linear=two, untested=none)
 
 

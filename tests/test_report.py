@@ -9,7 +9,15 @@ import shutil
 
 import numpy as np
 import pytest
-from report_runs import N_TEST, NASTY, NASTY_FILE, invoke, naive_totals, page_data
+from report_runs import (
+    N_TEST,
+    NASTY,
+    NASTY_FILE,
+    invoke,
+    naive_totals,
+    page_data,
+    train_boosted,
+)
 
 from bootstrap_det.channels import HOG
 from bootstrap_det.classifiers import TreeModel
@@ -314,6 +322,37 @@ def test_refinement_is_shown_whatever_it_holds(run):
     assert '<section id="refinement">' in text
     assert "0.7512" in text
     assert "mean iou" in text
+
+
+def test_classes_inside_groups_have_tables(run):
+    summary = json.loads((run / "summary.json").read_text())
+    table = {"labels": ["stop", "yield"], "counts": [[3, 1], [0, 2]]}
+    groups = {"signs": {"n_found": 6, "accuracy": 0.8333, "confusion": table}}
+    summary["final"]["classes"] = {"groups": groups, "n_found": 6, "accuracy": 0.8333,
+                                   "mean_ap": 0.5}  # fmt: skip
+    (run / "summary.json").write_text(json.dumps(summary))
+    invoke("report", run)
+    assert "Of objects found, the share of the right class. Mean AP of the classes: 0.500." in (
+        text_of(run)
+    )
+    assert "what an object of signs is" in text_of(run)
+
+
+def test_a_run_that_goes_on_keeps_the_rounds_of_before(run, report_runs):
+    test = ("--test-data", report_runs.top / "test/annotations.json", "--resume")
+    train_boosted(report_runs.top, run, *test)  # there is nothing left to do but to measure
+    assert [stage.name for stage in read_run(run).stages] == ["round 0", "round 1"]
+    train_boosted(report_runs.top, run, *test, rounds=2)
+    assert [stage.name for stage in read_run(run).stages] == ["round 0", "round 1", "round 2"]
+
+
+def test_templates_of_one_label_are_told_apart(report_runs, tmp_path):
+    out = tmp_path / "views"
+    test = ("--test-data", report_runs.top / "test/annotations.json")
+    train_boosted(report_runs.top, out, *test, "--views", "2")
+    names = [stage.name for stage in read_run(out).stages]
+    assert names[:3] == ["template 1, round 0", "template 1, round 1", "template 2, round 0"]
+    assert "cross, template 2: 1" in text_of(out)
 
 
 def test_detections_beyond_the_limit_are_counted(report_runs, tmp_path):
