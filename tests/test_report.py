@@ -26,6 +26,8 @@ from bootstrap_det.report import MAX_BYTES, read_peer, read_run, write_report, w
 from bootstrap_det.report.anatomy import cell_orientations, channel_kinds, usage
 from bootstrap_det.report.figures import COLORS
 from bootstrap_det.report.html import embedded_json, plain
+from bootstrap_det.report.numbers import Table
+from bootstrap_det.report.pages import write_strategies_page
 from bootstrap_det.report.run_page import SIZES, make_page
 from bootstrap_det.report.viewer import missed_objects, threshold_grid, totals_at
 from bootstrap_det.round_detections import MAX_PER_PICTURE, spread, write_detections
@@ -457,6 +459,19 @@ def test_runs_side_by_side(report_runs, tmp_path):
 )
 def test_what_report_refuses(arguments, message):
     assert message in invoke("report", *arguments, code=2).output
+
+
+def test_other_verbs_have_pages_that_escape_and_load_nothing(tmp_path):
+    nasty = "<script>alert(1)</script>"
+    table = Table("Read it so.", ["strategy", "AP"], [[nasty, "0.5"]])
+    page = write_strategies_page(
+        tmp_path / "page.html", table, title=nasty, command=f"run {nasty}", plot=b"picture"
+    )
+    text = page.read_text()
+    assert nasty not in text
+    assert text.count(html.escape(nasty)) == 4  # title, heading, table, command
+    assert "<script" not in text
+    assert not re.findall(r"https?://", text)
 
 
 def test_values_are_written_as_people_write_them():
