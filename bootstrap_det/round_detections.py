@@ -23,12 +23,14 @@ from bootstrap_det.images import write_image
 
 FORMAT = 1
 MAX_PER_PICTURE = 300  # detections kept of a picture, the best
+MAX_ROWS = 200_000  # detections kept in all: of many pictures, fewer of each, but 20 at least
 MAX_PICTURES_KEPT = 60  # pictures kept that are no files, so that they can be shown later
 TEST_SET = "test_set.json"
 FOLDER = "rounds_detections"
 PICTURES = "test_pictures"
 FINAL = "final.json"
 
+_LEAST = 20  # detections kept of a picture, however many pictures there are
 _COLUMNS = ("image_id", "label", "score", "x1", "y1", "x2", "y2")
 
 
@@ -76,14 +78,17 @@ class RoundDetections:
         What the detector looks for.
     detections : tuple of Detections
         One entry a picture of the test set.
+    max_per_picture : int
+        Most detections kept of a picture.
     n_left_out : int
-        Detections beyond the limit per picture, the weakest.
+        Those beyond it, the weakest.
     """
 
     round: int | None
     view: int
     labels: tuple[str, ...]
     detections: tuple[Detections, ...]
+    max_per_picture: int
     n_left_out: int
 
 
@@ -136,7 +141,7 @@ def write_test_set(
 def write_detections(
     path: Path, scan: ScanEvaluation, *, round_index: int | None, view: int = 0
 ) -> None:
-    """Write what one detector found, at most 300 detections a picture, the best.
+    """Write what one detector found: the best 300 detections of a picture, or 200,000 in all.
 
     Raises
     ------
@@ -144,15 +149,16 @@ def write_detections(
         When the file cannot be written.
     """
     labels = tuple(scan.evaluations.by_label)
+    limit = max(min(MAX_PER_PICTURE, MAX_ROWS // max(len(scan.detections), 1)), _LEAST)
     document = {
         "format": FORMAT,
         "round": round_index,
         "view": view,
         "labels": list(labels),
-        "max_per_picture": MAX_PER_PICTURE,
-        "n_left_out": sum(max(len(each) - MAX_PER_PICTURE, 0) for each in scan.detections),
+        "max_per_picture": limit,
+        "n_left_out": sum(max(len(each) - limit, 0) for each in scan.detections),
         "columns": list(_COLUMNS),
-        "rows": [row for each in scan.detections for row in _rows(each, labels)],
+        "rows": [row for each in scan.detections for row in _rows(each, labels, limit)],
     }
     write_bytes(path, json.dumps(document).encode() + b"\n")
 
@@ -202,6 +208,7 @@ def read_detections(path: Path, pictures: Sequence[Picture]) -> RoundDetections:
             int(document["view"]),
             labels,
             tuple(_detections(each, image_id, labels) for image_id, each in rows.items()),
+            int(document["max_per_picture"]),
             int(document["n_left_out"]),
         )
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
@@ -236,8 +243,8 @@ def _picture(entry: dict[str, Any], folder: Path) -> Picture:
     )
 
 
-def _rows(found: Detections, labels: tuple[str, ...]) -> list[list[Any]]:
-    best = found[:MAX_PER_PICTURE]  # detections are sorted by falling score
+def _rows(found: Detections, labels: tuple[str, ...], limit: int) -> list[list[Any]]:
+    best = found[:limit]  # detections are sorted by falling score
     return [
         [found.image_id, labels.index(str(label)), float(score), *box.tolist()]
         for box, score, label in zip(best.boxes, best.scores, best.labels, strict=True)

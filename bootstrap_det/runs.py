@@ -8,8 +8,9 @@
     detections.json     COCO results of the final detector on the test set
     test_set.json       the annotations that were measured against, and where the pictures are
     test_pictures/      test pictures that are no files (drawn or composed), at most 60 of them
-    rounds_detections/  what each round's detector found in them, at most 300 a picture, written
-                        as each round ends; final.json is the whole detector's, measured apart
+    rounds_detections/  what each round's detector found in them, at most 300 a picture and
+                        200,000 in all, written as each round ends; final.json is of the whole
+                        detector, where it is measured apart
     hard_negatives/     the hardest windows that each round mined, as a sheet and as a list
     checkpoint/         what --resume goes on from, one file a view
     report.html         all of this for people, made by bootstrap_det.report from the rest

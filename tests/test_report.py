@@ -276,7 +276,7 @@ def damage(folder, name, content):
         ("summary.json", None, "holds no summary.json, so the run has not ended"),
         ("summary.json", b"{", "summary.json: cannot be read as JSON"),
         ("summary.json", b"[]", "is no summary of format 1"),
-        ("summary.json", b'{"format": 1}', "lacks 'version', 'command'"),
+        ("summary.json", b'{"format": 1}', "lacks or garbles 'version', 'command'"),
         ("model.bdet", b"none", "model.bdet: cannot be read as a model file"),
         ("test_set.json", b"{", "test_set.json: cannot be read"),
         ("test_set.json", b'{"format": 9}', "is of format 9, not 1"),
@@ -293,10 +293,18 @@ def test_a_damaged_folder_is_one_sentence(name, content, message, run):
     assert invoke("report", run, code=1).output.count("\n") == 1
 
 
-def test_a_summary_without_rounds_is_refused(run):
+def test_a_summary_that_lacks_something_is_refused(run):
     summary = json.loads((run / "summary.json").read_text())
-    (run / "summary.json").write_text(json.dumps({**summary, "rounds": []}))
-    with pytest.raises(DataError, match=r"summary\.json: lacks 'rounds'"):
+    first = summary["rounds"][0]
+    for name, value in (
+        ("rounds", []), ("rounds", [3]), ("final", 3), ("windows", {"x": 3}), ("skipped", ["x"]),
+        ("features", {}),
+    ):  # fmt: skip
+        (run / "summary.json").write_text(json.dumps({**summary, name: value}))
+        with pytest.raises(DataError, match=rf"summary\.json: lacks or garbles '{name}'"):
+            read_run(run)
+    (run / "summary.json").write_text(json.dumps({**summary, "rounds": [{**first, "seconds": 3}]}))
+    with pytest.raises(DataError, match="lacks or garbles 'seconds'"):
         read_run(run)
     with pytest.raises(DataError, match=r"is no run folder\. Give the folder that train wrote"):
         read_run(run / "nothing")
@@ -371,6 +379,12 @@ def test_detections_beyond_the_limit_are_counted(report_runs, tmp_path):
     write_detections(tmp_path / "round_0.json", scan, round_index=0)
     kept = json.loads((tmp_path / "round_0.json").read_text())
     assert (len(kept["rows"]), kept["n_left_out"]) == (MAX_PER_PICTURE, 7)
+    scan.detections = (found,) * 1000
+    write_detections(tmp_path / "round_0.json", scan, round_index=0)
+    kept = json.loads((tmp_path / "round_0.json").read_text())
+    assert kept["max_per_picture"] == 200
+    assert len(kept["rows"]) == 200_000
+    assert kept["n_left_out"] == 1000 * (n - 200)
 
 
 def test_peers_are_judged_by_the_rules_of_the_run(report_runs, tmp_path):

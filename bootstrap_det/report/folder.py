@@ -25,11 +25,15 @@ from bootstrap_det.round_detections import (
 )
 from bootstrap_det.runs import SUMMARY_FORMAT
 
-_NEEDED = (
-    "version", "command", "dataset", "seed", "features", "classifier", "windows", "pyramid",
-    "rounds", "final", "notes", "skipped", "unreachable_objects", "seconds_total",
-)  # fmt: skip
-_NEEDED_OF_ROUNDS = ("round", "label", "n_positives", "n_negatives", "n_mined", "seconds")
+_NEEDED: dict[str, Any] = {
+    "version": str, "command": str, "dataset": str, "seed": int, "features": dict,
+    "classifier": dict, "windows": dict, "pyramid": dict, "rounds": list, "final": dict,
+    "notes": list, "skipped": list, "unreachable_objects": list, "seconds_total": (int, float),
+}  # fmt: skip
+_NEEDED_OF_ROUNDS: dict[str, Any] = {
+    "round": int, "label": str, "n_positives": int, "n_negatives": int, "n_mined": int,
+    "seconds": dict,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,18 +161,37 @@ def _summary(path: Path) -> dict[str, Any]:
             f"{path}: is no summary of format {SUMMARY_FORMAT}. Train the run again, or take the "
             "version that wrote it."
         )
-    missing = [name for name in _NEEDED if name not in summary]
-    rounds = summary.get("rounds")
-    if not missing and not (isinstance(rounds, list) and rounds):
-        missing = ["rounds"]
-    missing = missing or [
-        name for name in _NEEDED_OF_ROUNDS if any(name not in each for each in rounds or [])
-    ]
-    if missing:
+    wrong = _wrong_fields(summary)
+    if wrong:
         raise DataError(
-            f"{path}: lacks {', '.join(map(repr, missing))}. Train the run again with --overwrite."
+            f"{path}: lacks or garbles {', '.join(map(repr, wrong))}. Train the run again with "
+            "--overwrite."
         )
     return summary
+
+
+def _wrong_fields(summary: dict[str, Any]) -> list[str]:
+    """Return the names of what a page needs and a summary has not, or not as it should be."""
+    wrong = [name for name, kind in _NEEDED.items() if not isinstance(summary.get(name), kind)]
+    if wrong:
+        return wrong
+    rounds = summary["rounds"]
+    if not rounds or not all(isinstance(each, dict) for each in rounds):
+        return ["rounds"]
+    wrong = [
+        name
+        for name, kind in _NEEDED_OF_ROUNDS.items()
+        if not all(isinstance(each.get(name), kind) for each in rounds)
+    ]
+    named = [name for name in ("features", "classifier") if "name" not in summary[name]]
+    sized = all(isinstance(each, dict) and "size" in each for each in summary["windows"].values())
+    listed = [
+        name
+        for name in ("skipped", "unreachable_objects")
+        if not all(isinstance(each, dict) and {"file", "reason"} <= each.keys()
+                   for each in summary[name])
+    ]  # fmt: skip
+    return [*wrong, *named, *([] if sized else ["windows"]), *listed]
 
 
 def _moved(test: TestSet, images: Path) -> TestSet:

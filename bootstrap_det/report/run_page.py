@@ -23,7 +23,6 @@ from bootstrap_det.report.mistakes import (
 from bootstrap_det.report.peers import Curve, Peer, curve_of, read_peer
 from bootstrap_det.report.pixels import Album
 from bootstrap_det.report.viewer import Viewer, make_viewer
-from bootstrap_det.round_detections import MAX_PER_PICTURE
 
 NAME = "report.html"
 MAX_BYTES = 8_000_000
@@ -145,7 +144,6 @@ def _page(run: Run, peers: list[Peer], size: Size) -> str:
         times=numbers.times_table(run),
         left_out=numbers.left_out(run),
         n_detections_left_out=sum(stage.found.n_left_out for stage in run.stages),
-        max_per_picture=MAX_PER_PICTURE,
         max_skipped=_MAX_SKIPPED,
         reduced=size if size != SIZES[0] else None,
         refinement=summary.get("refinement"),
