@@ -33,7 +33,10 @@ if TYPE_CHECKING:
     from bootstrap_det.mining import BootstrapParams, Callback
     from bootstrap_det.plots import draw_detections
     from bootstrap_det.pyramid import Pyramid, estimate_exponents
+    from bootstrap_det.refinement.params import RefineParams
+    from bootstrap_det.refining import refine
     from bootstrap_det.samples import Jitter
+    from bootstrap_det.streaming import detect_video
     from bootstrap_det.tiling import detect_tiled
     from bootstrap_det.training import train
     from bootstrap_det.windows import Window
@@ -58,12 +61,15 @@ _HOMES = {
     "evaluate_detector": "evaluation",
     "inspect_dataset": "inspection",
     "detect_tiled": "tiling",
+    "detect_video": "streaming",
     "read_image": "images",
     "write_image": "images",
     "BootstrapParams": "mining",
     "Callback": "mining",
     "draw_detections": "plots",
     "Pyramid": "pyramid",
+    "RefineParams": "refinement.params",
+    "refine": "refining",
     "Jitter": "samples",
     "synth_signs": "data",
     "train": "training",
@@ -83,8 +89,10 @@ __all__ = [
     "Jitter",
     "LinearLearner",
     "Pyramid",
+    "RefineParams",
     "Window",
     "detect_tiled",
+    "detect_video",
     "download_dataset",
     "draw_detections",
     "estimate_exponents",
@@ -96,6 +104,7 @@ __all__ = [
     "read_crops",
     "read_image",
     "read_negatives",
+    "refine",
     "synth_signs",
     "train",
     "write_annotations",

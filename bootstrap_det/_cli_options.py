@@ -31,6 +31,10 @@ def _parse_part(ctx: click.Context, param: click.Parameter, value: str | None) -
 
 
 SKIP_BAD = click.option("--skip-bad", is_flag=True, help="Go on after unreadable data, list them.")
+BOX_MAP = click.option(
+    "--box-map", metavar="X1,Y1,X2,Y2", callback=_parse_part,
+    help="The part of a detected box that the annotations mean, in its sides; by default 0,0,1,1.",
+)  # fmt: skip
 TEST_DATA = options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
     click.option("--test-data", type=PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
@@ -38,8 +42,7 @@ TEST_DATA = options(
     click.option("--test-format", type=FORMAT, help="Their format, where it cannot be told."),
     click.option("--test-images", type=PATH, help="Folder of its pictures."),
     click.option("--test-boxes", metavar="NAME", help="Its box convention: a field of the JSON."),
-    click.option("--box-map", metavar="X1,Y1,X2,Y2", callback=_parse_part,
-                 help="The part of a detected box to compare, in its sides; by default 0,0,1,1."),
+    BOX_MAP,
 )  # fmt: skip
 TRAIN_DATA = options(
     click.option("--dataset", metavar="NAME", help="Named data set, such as faces."),
@@ -96,8 +99,9 @@ DETECTOR = options(
     click.option("--nms-kind", type=click.Choice(["iou", "min"]), help="How overlap is measured."),
     click.option(
         "--suppression",
-        type=click.Choice(["nms", "vote"]),
-        help="vote: overlapping windows average their boxes first.",
+        type=click.Choice(["nms", "vote", "soft-nms", "fusion"]),
+        help="Of overlapping windows, nms: the best; vote: their boxes averaged first; soft-nms: "
+        "all, with lower scores; fusion: one mean box a cluster.",
     ),
     click.option(
         "--across-labels/--within-labels",
@@ -105,6 +109,33 @@ DETECTOR = options(
         help="Whether a better detection of another label suppresses one, too.",
     ),
 )
+BARE = options(
+    click.option("--no-refinement", is_flag=True, help="Boxes and scores of the templates."),
+    click.option("--no-location", is_flag=True, help="Scan all rows, whatever was learnt."),
+)
+LOCATION = options(
+    click.option("--location", type=click.Choice(["prune", "rescore", "both"]),
+                 help="Learn at which height of the picture objects of a size are: leave the "
+                 "other windows out, weigh scores by it, or both."),
+    click.option("--max-lost", type=float,
+                 help="Largest share of the objects where windows are left out; 0.0025."),
+)  # fmt: skip
+REFINE = options(
+    click.option("--loss", metavar="NAME", help="Of the boxes: l1, smooth-l1, giou and others; by "
+                 "default smooth-l1; none leaves boxes alone."),
+    click.option("--regressor", type=click.Choice(["linear", "trees"]), help="By default linear."),
+    click.option("--stages", "n_stages", type=int, help="Stages at rising overlap; by default 1."),
+    click.option("--rescore", is_flag=True, help="Judge in each stage how well the box lies."),
+    click.option("--order", type=click.Choice(["classify-then-regress", "regress-then-classify"]),
+                 help="Of box and judgement in a stage; by default the first."),
+    click.option("--weights", type=click.Choice(["none", "carl"]),
+                 help="carl: boxes of high scores count more."),
+    click.option("--guided", is_flag=True, help="Scale the judgement's loss to that of the boxes."),
+    click.option("--sampling", type=click.Choice(["survivors", "iou-uniform"]),
+                 help="Windows to learn from: what the scan finds, or evenly over the overlap."),
+    click.option("--min-iou", type=float, help="Least overlap of such a window; by default 0.5."),
+    LOCATION,
+)  # fmt: skip
 SCALES = options(
     WINDOW,
     OBJECT_SIZES,
@@ -160,6 +191,9 @@ CHOICES = options(
     click.option("--strategy", metavar="NAME[:PARAM=VALUE,...]",
                  help="Remedy for imbalance, several joined by +; by default bootstrap. "
                  "'bootstrap-det compare --list' lists them."),
+    click.option("--refine", metavar="LOSS", is_flag=False, flag_value="smooth-l1",
+                 help="Learn better boxes at the end by a loss of 'refine'; by default smooth-l1."),
+    LOCATION,
     click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
 )  # fmt: skip
 RUN = options(

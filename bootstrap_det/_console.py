@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -19,9 +21,10 @@ _PHASES = {
     "positives": "cutting positives",
     "mine": "scanning negatives",
     "evaluate": "testing",
+    "refine": "refining boxes",
     "calibrate": "calibrating the groups",
 }
-_OUTSIDE_ROUNDS = ("positives", "calibrate")
+_OUTSIDE_ROUNDS = ("positives", "refine", "calibrate")
 
 
 class RunDisplay(Callback):
@@ -64,6 +67,38 @@ class RunDisplay(Callback):
             )
         if record.converged:
             self.console.print("  converged: a complete pass found next to nothing new")
+
+
+class DetectionDisplay:
+    """A progress bar for pictures and frames; nothing where stderr is no terminal.
+
+    Parameters
+    ----------
+    hidden : bool, default=False
+        Show nothing anyway.
+    """
+
+    def __init__(self, *, hidden: bool = False) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            TextColumn("{task.description:<20.20}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=hidden or not console.is_terminal,
+            redirect_stdout=sys.stdout.isatty(),  # else results would go to stderr
+        )
+        self._task = self.progress.add_task("starting", total=None)
+        self._name = ""
+
+    def on_progress(self, name: str, n_done: int, n_total: int | None) -> None:
+        """Show how many pictures or frames are done; the remaining time is that of one source."""
+        if name != self._name:
+            self.progress.reset(self._task, total=n_total, description=escape(name))
+            self._name = name
+        self.progress.update(self._task, completed=n_done)
 
 
 def round_line(record: RoundRecord) -> str:
@@ -205,6 +240,8 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
                 f"[yellow]{len(fit['rare'])} rare classes of {group}[/], objects to train on in "
                 f"brackets: {few}", highlight=False,
             )  # fmt: skip
+    for line in refinement_lines(summary.get("refinement") or {}):
+        console.print(line, highlight=False)
     for note in summary["notes"]:
         console.print(f"note: {note}", style="dim")
     for what, entries in (
@@ -229,8 +266,40 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
             console.print(f"  {name:<16} {what}", highlight=False)
 
 
+def refinement_lines(told: dict[str, Any]) -> list[str]:
+    """Return what was learnt of boxes and places, a line of at most 80 columns each."""
+    lines = []
+    for entry in told.get("boxes", ()):
+        name = f"{entry['label']}, template {entry['template']}, stage {entry['stage'] + 1}"
+        if "skipped" in entry:
+            lines += textwrap.wrap(f"boxes of {name}: left alone, {entry['skipped']}", 80)
+            continue
+        before, after = (_number(entry[key], 3) for key in ("iou_before", "iou_after"))
+        lines += textwrap.wrap(
+            f"boxes of {name}: held-out overlap {before} -> {after}, from {entry['n_windows']:,} "
+            f"windows of {entry['n_objects']:,} objects", 80, subsequent_indent="  ",
+        )  # fmt: skip
+    if "location" in told:
+        place = told["location"]
+        lines += textwrap.wrap(
+            f"location: {place['share_lost']:.2%} of the objects lie outside the likely "
+            f"{place['share_windows']:.0%} of the windows ({place['use']})", 80,
+        )  # fmt: skip
+    return lines
+
+
 def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _overlap_rows(measures: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return rows on how well boxes lie, where that was measured."""
+    if "ap_by_iou" not in measures:
+        return []
+    return [
+        ("AP at IoU 0.75", _number(measures["ap_by_iou"]["0.75"], 3)),
+        ("mean AP at IoU 0.5 to 0.95", _number(measures["ap_50_95"], 3)),
+    ]
 
 
 def measures_text(measures: dict[str, Any]) -> str:
@@ -240,6 +309,7 @@ def measures_text(measures: dict[str, Any]) -> str:
     rule = {"iou": "IoU"}.get(measures["agreement"], measures["agreement"])
     rows = [
         (f"AP at {rule} {measures['iou_threshold']:g}", _number(measures["ap"], 3)),
+        *_overlap_rows(measures),
         ("area under the curve", _number(measures["area_under_curve"], 3)),
         ("recall at equal error", _number(measures["recall_at_equal_error"], 3)),
         *((f"recall at {rate} fp/image", _number(value, 3)) for rate, value in rates.items()),

@@ -14,8 +14,9 @@ from typing import Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence, parse_size
+from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence
 from bootstrap_det._cli_options import (
+    BARE,
     CHOICES,
     DETECTOR,
     FEATURES,
@@ -28,10 +29,12 @@ from bootstrap_det._cli_options import (
 )
 from bootstrap_det.cli_compare import compare
 from bootstrap_det.cli_dataset import dataset
+from bootstrap_det.cli_detect import detect
 from bootstrap_det.cli_download import download
 from bootstrap_det.cli_inspect import inspect
 from bootstrap_det.cli_mend import balance, crops, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
+from bootstrap_det.cli_refine import refine
 from bootstrap_det.cli_report import report
 from bootstrap_det.cli_synth import synth
 from bootstrap_det.exceptions import BootstrapDetError, ParameterError
@@ -60,63 +63,6 @@ def train(**options: Any) -> None:
     """Train a detector by bootstrapping its negatives."""
     with one_sentence():
         _train(options)
-
-
-@main.command(
-    epilog="Examples:\n\n\b\n"
-    "bootstrap-det detect photo.jpg --model runs/faces/model.bdet --save-dir found\n"
-    'bootstrap-det detect "photos/*.jpg" --model model.bdet --out results.json\n'
-)
-@click.argument("sources", nargs=-1, required=True)
-@click.option("--model", type=PATH, required=True, help="Model file, as train writes it.")
-@click.option("--threshold", type=float, help="Smallest score; by default the model's, 0.")
-@DETECTOR
-@click.option(
-    "--tile",
-    metavar="HEIGHTxWIDTH",
-    callback=parse_size,
-    help="Scan larger pictures in tiles of this size, in the memory of one.",
-)
-@click.option(
-    "--tile-overlap",
-    type=click.IntRange(0),
-    help="Pixels that tiles share; by default a quarter of their shorter side.",
-)
-@click.option("--save-dir", type=PATH, help="Write the pictures with boxes drawn into it.")
-@click.option("--out", type=PATH, help="Write COCO results (JSON).")
-@click.option("--csv", "csv_path", type=PATH, help="Write a table.")
-@JOBS
-@SKIP_BAD
-@JSON
-def detect(**options: Any) -> None:
-    """Find objects in pictures: files, folders or quoted globs."""  # fmt: skip
-    from bootstrap_det import inference, jobs
-
-    with one_sentence():
-        detector = jobs.load_detector(options)
-        if options["threshold"] is not None and (
-            note := detector.threshold_note(options["threshold"])
-        ):
-            click.echo(f"note: {note}", err=True)
-        result = inference.detect_files(
-            detector,
-            inference.expand_sources(options["sources"]),
-            save_dir=options["save_dir"],
-            n_jobs=options["jobs"],
-            skip_bad=options["skip_bad"],
-            tile=options["tile"],
-            tile_overlap=options["tile_overlap"],
-        )
-        if options["out"]:
-            result.write_coco(options["out"])
-        if options["csv_path"]:
-            result.write_csv(options["csv_path"])
-    if options["as_json"]:
-        click.echo(json.dumps(result.to_dict()))
-    else:
-        for line in result.lines():
-            click.echo(line)
-    click.echo(result.summary(), err=True)
 
 
 @main.command(
@@ -150,6 +96,7 @@ def detect(**options: Any) -> None:
     help="A named set by its classes instead of its groups; a model with a second level has them.",
 )
 @DETECTOR
+@BARE
 @JOBS
 @SKIP_BAD
 @JSON
@@ -185,8 +132,10 @@ def info(model: Path | None, as_json: bool) -> None:
 
 main.add_command(compare)
 main.add_command(dataset)
+main.add_command(detect)
 main.add_command(inspect)
 main.add_command(mine)
+main.add_command(refine)
 main.add_command(report)
 dataset.add_command(download)
 dataset.add_command(synth)
@@ -229,7 +178,13 @@ def _train(options: dict[str, Any]) -> None:
 
 def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
     from bootstrap_det import jobs
-    from bootstrap_det.evaluation import evaluate_detector, evaluate_results
+    from bootstrap_det.evaluation import (
+        evaluate_detector,
+        evaluate_results,
+        mean_precisions,
+        overlaps_entry,
+        read_results,
+    )
 
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
@@ -247,7 +202,9 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
             iou_threshold=options["iou_threshold"] or test.iou_threshold,
             agreement=options["agreement"] or test.agreement,
         )
-        return evaluation.to_dict()
+        found = read_results(options["results"], test.test)
+        overlaps = mean_precisions(test.test.pictures, found, tuple(evaluation.by_label))
+        return {**evaluation.to_dict(), **overlaps_entry(overlaps)}
     scan = evaluate_detector(
         detector,
         test.test,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from bootstrap_det._validation import check_boxes
 from bootstrap_det.exceptions import ParameterError
 
 _OF_CLASSES = ("classes", "class_probabilities", "probabilities")
-_OPTIONAL = (*_OF_CLASSES, "sources")
+_OPTIONAL = (*_OF_CLASSES, "deviations", "sources")
 _LEAST = 1e-15  # and 1 minus it: probabilities whose log odds are finite
 
 
@@ -38,6 +39,9 @@ class Detections:
         Of that class, given that the detection is an object of the group.
     probabilities : ndarray of shape (n,), float64, or None
         That the detection is an object of the group.
+    deviations : ndarray of shape (n, 4), float64, or None
+        How sure each box is: standard deviations of the x and y of its centre, of its width and
+        of its height, in picture pixels, where the refinement predicts them.
     sources : ndarray of shape (n,), int, or None
         Which of a scan's candidates each came from, where it came from one.
 
@@ -55,6 +59,7 @@ class Detections:
     classes: NDArray[np.str_] | None = None
     class_probabilities: NDArray[np.float64] | None = None
     probabilities: NDArray[np.float64] | None = None
+    deviations: NDArray[np.float64] | None = None
     sources: NDArray[np.intp] | None = None
 
     def __post_init__(self) -> None:
@@ -113,7 +118,8 @@ class Detections:
         """Return COCO results, one dict a detection; unknown labels raise KeyError.
 
         Where there are classes, the category is the class and the score that of the class
-        (:attr:`class_scores`); the group, its score and both probabilities are added.
+        (:attr:`class_scores`); the group, its score and both probabilities are added, and the
+        deviations of the box where they are known.
         """
         columns = (box_ops.xyxy_to_xywh(self.boxes), self.class_scores, self.names)
         return [
@@ -123,6 +129,7 @@ class Detections:
                 "bbox": [round(float(v), 2) for v in box],
                 "score": round(float(score), 6),
                 **self._group_entry(index),
+                **self._deviations_entry(index),
             }
             for index, (box, score, name) in enumerate(zip(*columns, strict=True))
         ]
@@ -137,6 +144,12 @@ class Detections:
             "probability": round(float(self.probabilities[index]), 6),
             "class_probability": round(float(self.class_probabilities[index]), 6),
         }
+
+    def _deviations_entry(self, index: int) -> dict[str, Any]:
+        """Return how sure a box is, empty where that is not known."""
+        if self.deviations is None or not np.isfinite(self.deviations[index]).all():
+            return {}
+        return {"deviations": [round(float(v), 2) for v in self.deviations[index]]}
 
 
 @dataclass(frozen=True)
@@ -153,9 +166,34 @@ class Candidates:
         Identity of each window: level, row, column, template.
     n_windows : int
         Windows scanned.
+    deviations : ndarray of shape (n, 4), float64, or None
+        See :class:`Detections`.
     """
 
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
     windows: NDArray[np.int64]
     n_windows: int
+    deviations: NDArray[np.float64] | None = None
+
+    def __getitem__(self, which: NDArray[Any]) -> Candidates:
+        """Return the candidates at a mask or an array of indices; the windows scanned stay."""
+        spread = None if self.deviations is None else self.deviations[which]
+        return Candidates(
+            self.boxes[which], self.scores[which], self.windows[which], self.n_windows, spread
+        )
+
+    @classmethod
+    def concatenate(cls, parts: Sequence[Candidates]) -> Candidates:
+        """Return the candidates of all parts, in their order; deviations are NaN where unknown."""
+        spread = [part.deviations for part in parts]
+        known = any(each is not None for each in spread)
+        unknown = [np.full((len(part.scores), 4), np.nan) for part in parts]
+        filled = [u if s is None else s for s, u in zip(spread, unknown, strict=True)]
+        return cls(
+            np.concatenate([np.zeros((0, 4)), *(part.boxes for part in parts)]),
+            np.concatenate([np.zeros(0), *(part.scores for part in parts)]),
+            np.concatenate([np.zeros((0, 4), np.int64), *(part.windows for part in parts)]),
+            sum(part.n_windows for part in parts),
+            np.concatenate(filled) if known else None,
+        )

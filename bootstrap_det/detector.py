@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,12 @@ from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_choice, check_float, check_int
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.learners import MARGIN
 from bootstrap_det.classifiers.linear import LinearModel
-from bootstrap_det.classifiers.trees import TreeModel
+from bootstrap_det.data import Dataset, by_group
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, to_grey, to_rgb
+from bootstrap_det.location import LocationPrior
 from bootstrap_det.model_files import pack_parts, unpack_parts
 from bootstrap_det.persistence import (
     check_format,
@@ -34,27 +34,13 @@ from bootstrap_det.persistence import (
     read_arrays,
     write_arrays,
 )
-from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
-from bootstrap_det.resample import Octaves
+from bootstrap_det.pyramid import LevelPlan, Pyramid
+from bootstrap_det.scanning import Scanner
+from bootstrap_det.scanning import ScoredLevel as ScoredLevel
+from bootstrap_det.suppression import SUPPRESSIONS, Suppression
 from bootstrap_det.templates import Template as Template  # what a detector is made of
 from bootstrap_det.templates import check_classes, check_templates
-from bootstrap_det.windows import (
-    window_features,
-    window_identities,
-    window_positions,
-    windows_to_boxes,
-)
-
-SUPPRESSIONS = ("nms", "vote")
-
-
-@dataclass(frozen=True)
-class ScoredLevel:
-    """One template's score map over one level."""
-
-    plan: LevelPlan
-    template_index: int
-    scores: NDArray[np.float32]
+from bootstrap_det.windows import window_features
 
 
 class Detector:
@@ -74,15 +60,19 @@ class Detector:
         Largest overlap of two detections of one label.
     nms_kind : {"iou", "min"}, default="iou"
         Overlap by intersection over union, or by the smaller of the two areas.
-    suppression : {"nms", "vote"}, default="nms"
-        ``"vote"``: overlapping windows vote first, see :func:`bootstrap_det.boxes.vote`; the
-        score of a detection is then no longer that of one window, and the threshold applies to
-        it. What :func:`train` returns of boosted trees votes.
+    suppression : {"nms", "vote", "soft-nms", "fusion"}, default="nms"
+        What becomes of windows that overlap, see
+        :class:`bootstrap_det.suppression.Suppression`. But for nms the score of a detection is no
+        longer that of one window, and the threshold applies to it. What :func:`train` returns of
+        boosted trees votes.
     across_labels : bool, default=False
         Suppress a detection, too, that overlaps a better one of another label by more than
-        ``nms_threshold``, where objects of two labels never share a place.
+        ``nms_threshold``, where objects of two labels never share a place; of soft-nms, labels
+        lower each other's scores.
     classes : mapping of str to ClassModel or None, default=None
         A second level: for each label, a group, what tells the classes of the group apart.
+    location : LocationPrior or None, default=None
+        Where objects are likely: other rows of windows are left out, or scores weighed by it.
     provenance : dict or None, default=None
         Where the detector comes from, JSON-ready; it travels with the model file.
 
@@ -104,6 +94,7 @@ class Detector:
         suppression: str = "nms",
         across_labels: bool = False,
         classes: Mapping[str, ClassModel] | None = None,
+        location: LocationPrior | None = None,
         provenance: dict[str, Any] | None = None,
     ) -> None:
         self.templates = tuple(templates)
@@ -117,7 +108,9 @@ class Detector:
         self.suppression = check_choice(suppression, "suppression", "Detector", SUPPRESSIONS)
         self.across_labels = check_bool(across_labels, "across_labels", "Detector")
         self.classes = dict(classes or {})
+        self.location = location
         self.provenance = dict(provenance or {})
+        self.scanner = Scanner(self.templates, channels, self.pyramid, location)
         check_templates(self.templates, channels)
         check_classes(self.classes, self.templates, channels)
 
@@ -135,10 +128,13 @@ class Detector:
     @property
     def lowest_score(self) -> float:
         """The least score worth listing: where the cascades end, the margin of a linear model."""
-        return min(
-            t.model.lowest_score if isinstance(t.model, TreeModel) else MARGIN
-            for t in self.templates
-        )
+        return min(template.lowest_score for template in self.templates)
+
+    @property
+    def rescores(self) -> bool:
+        """Whether scores are no longer the templates' own, so that lower ones may rise."""
+        refined = any(t.refinement is not None and t.refinement.rescores for t in self.templates)
+        return refined or (self.location is not None and self.location.rescores)
 
     def of_label(self, label: str) -> Detector:
         """Return the detector of one label's templates alone."""
@@ -188,9 +184,9 @@ class Detector:
     def floor(self, threshold: float | None = None) -> float:
         """Return the least score of windows that bear on detections of a threshold and more."""
         limit = self.threshold if threshold is None else _number(threshold)
-        # Every window votes, whatever the threshold, or scores would depend on it.
-        voting = self.suppression == "vote" and self.lowest_score > -np.inf
-        return self.lowest_score if voting else limit
+        # Where every window counts, it does whatever the threshold, or scores would depend on it.
+        every = self._suppression.every_window_counts and self.lowest_score > -np.inf
+        return self.lowest_score if every or self.rescores else limit
 
     def settle(
         self, found: Candidates, *, threshold: float | None = None, image_id: int | None = None
@@ -247,20 +243,8 @@ class Detector:
     ) -> Candidates:
         """Return every window that scores at least ``threshold``, before suppression."""
         limit = self.threshold if threshold is None else _number(threshold)
-        boxes, scores, windows, n_windows = [np.zeros((0, 4))], [np.zeros(0)], [_NO_WINDOWS], 0
-        for level in self.iter_scored_levels(image, n_threads=n_threads):
-            n_windows += level.scores.size
-            enough = np.flatnonzero(level.scores >= max(limit, _LEAST))
-            if not len(enough):
-                continue
-            rows, columns = np.divmod(enough, level.scores.shape[1])
-            window = self.templates[level.template_index].window
-            boxes.append(windows_to_boxes(level.plan, window, rows, columns))
-            scores.append(level.scores[rows, columns].astype(np.float64))
-            windows.append(window_identities(level.plan.index, rows, columns, level.template_index))
-        return Candidates(
-            np.concatenate(boxes), np.concatenate(scores), np.concatenate(windows), n_windows
-        )
+        work = partial(self.scanner.candidates, least=limit)
+        return Candidates.concatenate(list(self._over_levels(image, work, n_threads)))
 
     def threshold_note(self, threshold: float) -> str:
         """Return what is missing at a threshold, a sentence; empty where nothing is."""
@@ -274,40 +258,21 @@ class Detector:
         )
 
     def suppress(self, found: Candidates, *, image_id: int | None = None) -> Detections:
-        """Return the detections that non-maximum suppression leaves of the candidates."""
-        names = np.array([template.label for template in self.templates])
-        labels = names[found.windows[:, 3]]
-        boxes, scores = found.boxes.copy(), found.scores.copy()
-        kept = [np.zeros(0, dtype=np.intp)]
-        for label in self.labels:
-            of_label = np.flatnonzero(labels == label)
-            if self.suppression == "vote":
-                votes = box_ops.vote(boxes[of_label], scores[of_label], **self._vote_gains(label))
-                boxes[of_label], scores[of_label] = votes
-            kept.append(self._nms(of_label, boxes, scores))
-        index = np.concatenate(kept)
-        if self.across_labels:
-            index = self._nms(index, boxes, scores)
-        index = index[box_ops.score_order(boxes[index], scores[index])]
-        return Detections(boxes[index], scores[index], labels[index], image_id, sources=index)
+        """Return the detections that suppression leaves of the candidates.
 
-    def _nms(
-        self, index: NDArray[np.intp], boxes: NDArray[np.float64], scores: NDArray[np.float64]
-    ) -> NDArray[np.intp]:
-        """Return which of the indexed boxes non-maximum suppression leaves."""
-        best = box_ops.nms(
-            boxes[index], scores[index], threshold=self.nms_threshold, kind=self.nms_kind
-        )
-        return np.asarray(index[best])
+        Those of soft-nms are listed down to :attr:`lowest_score` (0 without cascade), or to the
+        lowest candidate where that is less; or every window would be a detection.
+        """
+        listed = self.lowest_score if self.lowest_score > -np.inf else 0.0
+        least = min(listed, found.scores.min(initial=np.inf))
+        return self._suppression.detections(found, min_score=least, image_id=image_id)
 
-    def _vote_gains(self, label: str) -> dict[str, float]:
-        """Return how much votes count: more where scores differ by more."""
-        scale = max(
-            t.model.score_scale if isinstance(t.model, TreeModel) else 1.0
-            for t in self.templates
-            if t.label == label
+    @property
+    def _suppression(self) -> Suppression:
+        """How windows become detections."""
+        return Suppression(
+            self.templates, self.suppression, self.nms_threshold, self.nms_kind, self.across_labels
         )
-        return {"temperature": scale / 3.5, "hit_gain": scale / 14.0}
 
     def replace(self, **changes: Any) -> Detector:
         """Return the detector with some of its constructor's parameters changed.
@@ -316,22 +281,26 @@ class Detector:
         """
         return self._with(self.templates, **changes)
 
+    def with_templates(self, templates: Sequence[Template]) -> Detector:
+        """Return the detector with other templates, of the same features and labels."""
+        return self._with(templates)
+
+    def unrefined(self) -> Detector:
+        """Return the detector whose boxes and scores are those of its templates."""
+        return self._with([replace(template, refinement=None) for template in self.templates])
+
     def _with(self, templates: Sequence[Template], **changes: Any) -> Detector:
         known = self.pyramid.get_params()
         of_pyramid = {name: changes.pop(name) for name in list(changes) if name in known}
         if of_pyramid:
             changes["pyramid"] = Pyramid(**{**known, **of_pyramid})
-        kept = {
-            "pyramid": self.pyramid,
-            "threshold": self.threshold,
-            "nms_threshold": self.nms_threshold,
-            "nms_kind": self.nms_kind,
-            "suppression": self.suppression,
-            "across_labels": self.across_labels,
-            "classes": self.classes,
-            "provenance": self.provenance,
-        }
+        kept = {name: getattr(self, name) for name in _PARTS}
+        kept.update(self._settings())
         return Detector(templates, self.channels, **{**kept, **changes})
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what is said of windows that were found, JSON-ready."""
+        return {name: getattr(self, name) for name in _SETTINGS}
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the model file, atomically: JSON and plain arrays, nothing pickled.
@@ -341,15 +310,11 @@ class Detector:
         DataError
             When the file cannot be written.
         """
-        parts, arrays = pack_parts(self.templates, self.classes, self.channels, self.pyramid)
+        parts, arrays = pack_parts(
+            self.templates, self.classes, self.channels, self.pyramid, self.location
+        )
         header = {**model_header(self.provenance), **parts}
-        header["detector"] = {
-            "threshold": self.threshold,
-            "nms_threshold": self.nms_threshold,
-            "nms_kind": self.nms_kind,
-            "suppression": self.suppression,
-            "across_labels": self.across_labels,
-        }
+        header["detector"] = self._settings()
         write_arrays(path, header, arrays)
 
     @classmethod
@@ -370,55 +335,30 @@ class Detector:
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:
         """Return the levels that a picture of ``size`` (height, width) is scanned at."""
-        windows = [template.window for template in self.templates]
-        return self.pyramid.plan(size, self.channels, windows)
+        return self.scanner.plan(size)
 
     def iter_scored_levels(
         self, image: NDArray[Any], *, n_threads: int = 1
     ) -> Iterator[ScoredLevel]:
         """Yield the score map of each template over each level, largest level first.
 
-        Memory holds the channels of one level for each thread.
+        Scores are those of the templates, before any refinement. Memory holds the channels of one
+        level for each thread.
         """
+        for level, _ in self._over_levels(image, self.scanner.scored, n_threads):
+            yield level
+
+    def _over_levels(self, image: NDArray[Any], work: Any, n_threads: int) -> Iterator[Any]:
         n_threads = check_int(n_threads, "n_threads", "Detector", low=1, high=1024)
-        pixels = self.prepare(image)
-        plans = self.plan(pixels.shape[:2])
-        if n_threads == 1:
-            yield from self._scored(pixels, plans)
-            return
-        # A level is a thread's work from the resampling on; threads over rows of one level would
-        # wait for each other dozens of times. The halves are made first: all levels share them.
-        octaves = Octaves(pixels)
-        octaves.make_halves(min((plan.size for plan in plans), default=pixels.shape[:2]))
-        with ThreadPoolExecutor(n_threads) as pool:
-            jobs = [
-                pool.submit(list, self._scored(octaves, group))
-                for group in independent_levels(plans)
-            ]
-            for job in jobs:
-                yield from job.result()
-
-    def _scored(
-        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan]
-    ) -> Iterator[ScoredLevel]:
-        for plan, values in self.pyramid.iter_levels(image, plans, self.channels):
-            for index, template in enumerate(self.templates):
-                covered = self.pyramid.covers(template.window.object_size[0] / plan.nominal_scale)
-                if covered and window_positions(plan, template.window, self.channels)[0]:
-                    yield ScoredLevel(plan, index, self._score(template, values))
-
-    def _score(self, template: Template, values: NDArray[Any]) -> NDArray[np.float32]:
-        if isinstance(template.model, LinearModel):
-            return template.model.score_level(np.asarray(values, dtype=np.float32))
-        return template.model.score_level(values, normalisation=self.channels.normalisation)
+        return self.scanner.over_levels(self.prepare(image), work, n_threads)
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
         return in_color(check_image(image, "Detector.detect"), self.channels)
 
 
-_LEAST = float(np.finfo(np.float32).min)  # rejected windows are below it
-_NO_WINDOWS = np.zeros((0, 4), dtype=np.int64)
+_SETTINGS = ("threshold", "nms_threshold", "nms_kind", "suppression", "across_labels")
+_PARTS = ("pyramid", "classes", "location", "provenance")
 
 
 def _number(threshold: float) -> float:
@@ -429,3 +369,10 @@ def _number(threshold: float) -> float:
 def in_color(image: NDArray[Any], channels: Channels) -> NDArray[Any]:
     """Return a picture as the channels read it, grey or RGB."""
     return to_grey(image) if channels.color == "grey" else to_rgb(image)
+
+
+def as_found(dataset: Dataset, detector: Detector) -> Dataset:
+    """Return the data set by group where the detector finds groups, and the labels are not."""
+    groups, found = set(dataset.groups.values()), set(detector.labels)
+    finds_groups = found <= groups and not found <= set(dataset.categories)
+    return by_group(dataset) if detector.classes or finds_groups else dataset

@@ -73,7 +73,11 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601, as Pillow's
 
 
 def read_image(
-    path: str | os.PathLike[str], *, color: str = "grey", max_pixels: int = MAX_PIXELS
+    path: str | os.PathLike[str],
+    *,
+    color: str = "grey",
+    max_pixels: int = MAX_PIXELS,
+    data: bytes | None = None,
 ) -> NDArray[np.uint8]:
     """Return the pixels of a picture file, upright.
 
@@ -85,6 +89,8 @@ def read_image(
         Grey is the luma of ITU-R BT.601.
     max_pixels : int, default=100_000_000
         A picture with more pixels is refused by its header, before anything is decoded.
+    data : bytes or None, default=None
+        The file's content where it is in memory already; ``path`` is then but its name.
 
     Returns
     -------
@@ -109,7 +115,7 @@ def read_image(
     """
     color = check_choice(color, "color", "read_image", COLORS)
     max_pixels = check_int(max_pixels, "max_pixels", "read_image", low=1)
-    with _opened(path) as (image, stream):
+    with _opened(path, data) as (image, stream):
         _check_pixels(image, path, max_pixels)
         orientation = _orientation(image, stream)
         image.load()
@@ -132,7 +138,12 @@ def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
     return (width, height) if sideways else (height, width)
 
 
-def list_images(folder: str | os.PathLike[str], *, recursive: bool = True) -> list[Path]:
+def list_images(
+    folder: str | os.PathLike[str],
+    *,
+    recursive: bool = True,
+    others: tuple[str, ...] = (),
+) -> list[Path]:
     """Return the picture files of a folder, sorted by their path relative to it.
 
     Parameters
@@ -141,11 +152,14 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = True) -> li
         Where to look. Hidden files and folders are skipped; linked folders are not entered.
     recursive : bool, default=True
         Whether to look in the folders inside it, too.
+    others : tuple of str, default=()
+        Endings, in lower case, of other files to list among the pictures.
 
     Returns
     -------
     list of Path
-        Files that end in one of ``IMAGE_SUFFIXES``, in upper or lower case. Never empty.
+        Files that end in one of ``IMAGE_SUFFIXES`` or ``others``, in upper or lower case. Never
+        empty.
 
     Raises
     ------
@@ -156,11 +170,13 @@ def list_images(folder: str | os.PathLike[str], *, recursive: bool = True) -> li
     if not os.path.isdir(top):  # unlike Path.is_dir, it never raises
         what = "a file, not a folder" if os.path.exists(top) else "no such folder"
         raise DataError(f"{top}: {what}. Give a folder of pictures.")
-    found = sorted(_walk(top, recursive), key=lambda path: path.relative_to(top).as_posix())
+    suffixes = (*IMAGE_SUFFIXES, *others)
+    found = sorted(
+        _walk(top, recursive, suffixes), key=lambda path: path.relative_to(top).as_posix()
+    )
     if not found:
         raise DataError(
-            f"{top}: holds no picture. Give a folder with files that end in "
-            f"{', '.join(IMAGE_SUFFIXES)}."
+            f"{top}: holds no picture. Give a folder with files that end in {', '.join(suffixes)}."
         )
     return found
 
@@ -293,9 +309,11 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
 
 
 @contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[ImageFile.ImageFile, IO[bytes]]]:
+def _opened(
+    path: str | os.PathLike[str], data: bytes | None = None
+) -> Iterator[tuple[ImageFile.ImageFile, IO[bytes]]]:
     """Open a picture lazily; whatever goes wrong inside the block becomes a DataError."""
-    with _open_file(path) as stream:
+    with _open_file(path) if data is None else io.BytesIO(data) as stream:
         try:
             yield _identify(stream, path), stream
         except (DataError, MemoryError):
@@ -428,11 +446,11 @@ def _over_white(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(white, top).convert("RGB")
 
 
-def _walk(top: Path, recursive: bool) -> Iterator[Path]:
+def _walk(top: Path, recursive: bool, suffixes: tuple[str, ...]) -> Iterator[Path]:
     for folder, inner, files in os.walk(top, onerror=_refuse_folder):
         inner[:] = [name for name in inner if recursive and not name.startswith(".")]
         for name in files:
-            if not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES):
+            if not name.startswith(".") and name.lower().endswith(suffixes):
                 yield Path(folder, name)
 
 

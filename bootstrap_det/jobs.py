@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shlex
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from functools import reduce
 from pathlib import Path
@@ -31,8 +31,10 @@ from bootstrap_det.data.named import Splits
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.imbalance import make_strategy
-from bootstrap_det.mining import BootstrapParams, Recipe
+from bootstrap_det.mining import BootstrapParams, Callback, Recipe
 from bootstrap_det.pyramid import Pyramid, estimate_exponents
+from bootstrap_det.refinement.params import RefineParams
+from bootstrap_det.refining import refine, remapped, require_objects
 from bootstrap_det.runs import Job, RunFolder
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import as_window, default_channels, labels_to_train
@@ -64,12 +66,15 @@ def make_job(options: Options) -> Job:
     pyramid = _pyramid(options, channels, train, negatives)
     test = test_splits(options, strategy.by_group)
     window, context = options["window"], options["context"] or 0.0
+    refinement = _refinement(options)
     recipes = tuple(
         Recipe(
             as_window(window, grouped, label, channels, context), channels, pyramid, label, learner
         )
         for label in labels_to_train(grouped, options["label"] or None)
     )
+    if refinement is not None:  # an early refusal
+        require_objects(grouped, [recipe.label for recipe in recipes])
     return Job(
         name=name,
         train=train,
@@ -82,11 +87,21 @@ def make_job(options: Options) -> Job:
         params=params,
         n_views=options["views"] or 1,
         mirror_pairs=options["mirror_pairs"],
+        refinement=refinement,
         out=out,
         command=shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         overwrite=options["overwrite"],
         resume=options["resume"],
     )
+
+
+def _refinement(options: Options) -> RefineParams | None:
+    """Return how a run refines its detector at the end, if it does."""
+    if not options.get("refine") and not options.get("location"):
+        return None
+    names = ("location", "max_lost", "seed", "jobs", "skip_bad")
+    asked = {name: options.get(name) for name in names}
+    return refine_params({**asked, "loss": options.get("refine") or "none"})
 
 
 def _resolved(options: Options) -> Options:
@@ -269,6 +284,10 @@ def detection_map(options: Options, test: Splits) -> tuple[float, ...]:
 def load_detector(options: Options) -> Detector:
     """Return the model's detector with the changes that the options ask for."""
     detector = Detector.load(options["model"])
+    if options.get("no_refinement"):
+        detector = detector.unrefined()
+    if options.get("no_location"):
+        detector = detector.replace(location=None)
     names = (
         "threshold",
         "nms_threshold",
@@ -278,6 +297,41 @@ def load_detector(options: Options) -> Detector:
         *detector.pyramid.get_params(),
     )
     return detector.replace(**given(options, names))
+
+
+def refine_model(
+    options: Options, callbacks: Sequence[Callback]
+) -> tuple[Detector, dict[str, Any]]:
+    """Return the model refined as the options ask for, and how that was learnt."""
+    params = refine_params(options)
+    detector = Detector.load(options["model"])
+    data = _annotated(options)
+    if options["box_map"]:
+        detector = remapped(detector, options["box_map"])
+    if params.loss is None and params.location is None:
+        raise ParameterError("There is nothing to learn: --loss none goes with --location only.")
+    return refine(detector, data, params, callbacks=callbacks)
+
+
+def _annotated(options: Options) -> Dataset:
+    """Return the annotated pictures that --data or --dataset names."""
+    if bool(options["data"]) == bool(options["dataset"]):
+        raise ParameterError("Give the annotated pictures with --data or --dataset, one of them.")
+    data = _training_splits({"crops": None, "label": (), **options}).train
+    if data is None:
+        raise ParameterError(
+            f"The data set {options['dataset']!r} is for testing only: nothing may be learnt from "
+            "it. Give the one that is trained on."
+        )
+    return data
+
+
+def refine_params(options: Options) -> RefineParams:
+    """Return how the options ask a detector to be refined."""
+    known = given(options, _names(RefineParams))
+    if known.get("loss") == "none":
+        known["loss"] = None
+    return RefineParams(**{**known, "n_jobs": options["jobs"]})
 
 
 def given(options: Options, names: Iterable[str]) -> Options:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.files import pack_classes, pack_model, unpack_classes, unpack_model
+from bootstrap_det.location import LocationPrior
 from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.refinement.files import pack_refinement, unpack_refinement
+from bootstrap_det.refinement.stages import Refinement
 from bootstrap_det.templates import Template
 from bootstrap_det.windows import Window
 
@@ -23,6 +26,7 @@ def pack_parts(
     classes: Mapping[str, ClassModel],
     channels: Channels,
     pyramid: Pyramid,
+    location: LocationPrior | None,
 ) -> tuple[dict[str, Any], Arrays]:
     """Return the entries of a model's header that say what it is made of, and its arrays."""
     header: dict[str, Any] = {
@@ -34,13 +38,21 @@ def pack_parts(
     for index, template in enumerate(templates):
         entry, parts = pack_model(template.model, index)
         window, label = asdict(template.window), template.label
-        header["templates"].append({"window": window, "label": label, **entry})
         arrays.update(parts)
+        if template.refinement is not None:
+            entry["refinement"], parts = pack_refinement(template.refinement, index)
+            arrays.update(parts)
+        header["templates"].append({"window": window, "label": label, **entry})
     if classes:
         header["classes"] = {}
         for index, (group, model) in enumerate(sorted(classes.items())):
             header["classes"][group], parts = pack_classes(model, index)
             arrays.update(parts)
+    if location is not None:
+        header["location"] = {
+            name: value for name, value in vars(location).items() if name != "log_odds"
+        }
+        arrays["location"] = location.log_odds
     return header, arrays
 
 
@@ -57,6 +69,7 @@ def unpack_parts(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
             Window(tuple(entry["window"]["size"]), tuple(entry["window"]["object_box"])),
             unpack_model(entry, arrays, index),
             str(entry["label"]),
+            _refinement(entry, arrays, index),
         )
         for index, entry in enumerate(header["templates"])
     ]
@@ -64,11 +77,20 @@ def unpack_parts(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         group: unpack_classes(entry, arrays, index)
         for index, (group, entry) in enumerate(sorted(header.get("classes", {}).items()))
     }
+    location = header.get("location")  # files of version 3 and before have none
     return {
         "templates": templates,
         "channels": make_channels(**header["channels"]),
         "pyramid": Pyramid(**header["pyramid"]),
         "classes": classes,
+        "location": location and LocationPrior(arrays["location"], **location),
         "provenance": header.get("provenance"),
         **header["detector"],
     }
+
+
+def _refinement(entry: dict[str, Any], arrays: Arrays, index: int) -> Refinement | None:
+    """Return a template's refinement, if it has one; files of version 3 and before have none."""
+    if "refinement" not in entry:
+        return None
+    return unpack_refinement(entry["refinement"], arrays, index)

@@ -24,7 +24,7 @@ from bootstrap_det._files import atomic_write
 from bootstrap_det.exceptions import ModelFormatError
 
 MODEL_FORMAT = "bootstrap_det.model"
-MODEL_FORMAT_VERSION = 3  # 2: templates of boosted trees; 3: classes inside labels
+MODEL_FORMAT_VERSION = 4  # 2: boosted trees; 3: classes inside labels; 4: refinement, location
 MAX_MEMBERS = 4096
 MAX_MODEL_BYTES = 1 << 30
 _DTYPES = {"float32", "float64", "int16", "int32", "int64", "uint8"}

@@ -63,6 +63,15 @@ def draw_box(
     cv2.putText(canvas, text, at, _FONT, scale, (0, 0, 0), 1, cv2.LINE_AA)
 
 
+def draw_caption(canvas: NDArray[np.uint8], text: str) -> None:
+    """Write a line into the upper left corner of an RGB picture in place, light on dark."""
+    scale = 0.5 * max(min(canvas.shape[:2]) / 480, 0.6)
+    (width, height), base = cv2.getTextSize(text, _FONT, scale, 1)
+    cv2.rectangle(canvas, (0, 0), (width + base, height + 2 * base), (_BACKGROUND,) * 3, -1)
+    at = (base // 2, height + base)
+    cv2.putText(canvas, text, at, _FONT, scale, (225, 225, 225), 1, cv2.LINE_AA)
+
+
 def contact_sheet(
     crops: Sequence[NDArray[Any]],
     captions: Sequence[str],

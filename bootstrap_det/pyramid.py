@@ -11,7 +11,7 @@ the power law of Dollar et al. (2014).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -186,11 +186,18 @@ class Pyramid:
         )
 
     def iter_levels(
-        self, image: NDArray[Any] | Octaves, plans: Sequence[LevelPlan], channels: Channels
+        self,
+        image: NDArray[Any] | Octaves,
+        plans: Sequence[LevelPlan],
+        channels: Channels,
+        *,
+        rows: Mapping[int, tuple[int, int]] | None = None,
     ) -> Iterator[tuple[LevelPlan, NDArray[Any]]]:
         """Yield each of the planned levels of a picture with its channels.
 
         ``plans`` may be a part of a plan: what an approximated level needs is computed on the way.
+        ``rows`` gives, by level, the first row of cells that is needed and the row after the last:
+        of exact levels, channels are 0 elsewhere, and no time is spent there.
 
         Raises
         ------
@@ -206,7 +213,11 @@ class Pyramid:
         base: tuple[LevelPlan, NDArray[Any]] | None = None
         for plan in plans:
             if plan.base is None or self.exponents is None:
-                values = channels.compute(make_level(octaves, plan))
+                level = make_level(octaves, plan)
+                if rows is None or self.exponents is not None:  # others are made of all of it
+                    values = channels.compute(level)
+                else:
+                    values = _compute_rows(level, channels, rows[plan.index])
                 base = (plan, values)
             else:
                 if base is None or base[0].index != plan.base:
@@ -219,6 +230,19 @@ class Pyramid:
         assert plan.base is not None  # the caller checks
         factor = plan.nominal_scale * 2.0 ** ((plan.index - plan.base) / self.scales_per_octave)
         return self._level(plan.base, (size[0], size[1]), factor, plan.cell_size)
+
+
+def _compute_rows(level: NDArray[Any], channels: Channels, rows: tuple[int, int]) -> NDArray[Any]:
+    """Return a level's channels, computed at some rows of cells, 0 elsewhere."""
+    grid, cell = channels.grid_shape((level.shape[0], level.shape[1])), channels.cell_size
+    lost = level.shape[0] // cell - grid[0]  # where an entry covers more than a cell
+    # Even, so that channels of one octave up have their cells where the whole level has them.
+    first = max(rows[0] - channels.context, 0) // 2 * 2
+    end = (rows[1] + channels.context + 1) // 2 * 2 + 2 + lost
+    part = channels.compute(np.ascontiguousarray(level[first * cell : end * cell]))
+    values = np.zeros((len(part), *grid), part.dtype)
+    values[:, slice(*rows)] = part[:, rows[0] - first : rows[1] - first]
+    return values
 
 
 def independent_levels(plans: Sequence[LevelPlan]) -> list[list[LevelPlan]]:

@@ -49,6 +49,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
+from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.round_detections import (
     FINAL,
     FOLDER,
@@ -85,6 +86,7 @@ class Job:
     params: BootstrapParams = field(default_factory=BootstrapParams)
     n_views: int = 1
     mirror_pairs: bool = False
+    refinement: RefineParams | None = None
     command: str = ""
     overwrite: bool = False
     resume: bool = False
@@ -138,6 +140,8 @@ class Job:
     def digest(self) -> str:
         """Return a text that changes with whatever the final detector depends on."""
         parts = {**self.fingerprint(), "n_rounds": self.params.n_rounds, "version": __version__}
+        if self.refinement is not None:
+            parts["refinement"] = asdict(self.refinement)
         if self.test is not None:
             parts["test data"] = self.test.digest()
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -289,13 +293,16 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
         n_views=job.n_views,
         mirror_pairs=job.mirror_pairs,
         strategy=job.strategy,
+        refinement=job.refinement,
         params=job.params,
         evaluate=evaluate if job.test else None,
         callbacks=[writer, *callbacks],
         states=states,
     )
-    measured_all = bool(scans) and len(job.recipes) == 1 and not result.detector.classes
-    if job.test and not measured_all:  # each label was measured alone, or a finished run resumed
+    changed = bool(result.detector.classes or result.refinement)
+    measured_all = bool(scans) and len(job.recipes) == 1 and not changed
+    # Else each label was measured alone, or before its last step, or a finished run is resumed.
+    if job.test and not measured_all:
         evaluate(result.detector)
         writer.keep_detections(FINAL, None)
     else:  # of the run that this one goes on from
@@ -371,6 +378,8 @@ def _summary(
         "rounds": [_round_summary(record) for record in result.records],
         "final": {
             "ap50": measured.get("ap"),
+            "ap_by_iou": measured.get("ap_by_iou"),
+            "ap_50_95": measured.get("ap_50_95"),
             **{name: measured.get(name) for name in (*names, per_window)},
             "false_positives_per_image": measured.get("false_positives_per_image"),
             "ms_per_image": measured.get("ms_per_image"),
@@ -380,6 +389,7 @@ def _summary(
             "classes": measured.get("classes"),
         },
         "classes": result.classes or None,
+        "refinement": result.refinement or None,
         "converged": all(state.converged for state in result.states),
         "n_objects": sum(each.n_objects for each in result.positives.values()),
         "unreachable_objects": [

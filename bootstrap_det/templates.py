@@ -9,22 +9,57 @@ import numpy as np
 
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.learners import Model
+from bootstrap_det.classifiers.learners import MARGIN, Model
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.refinement.stages import N_PLACE, Refinement
 from bootstrap_det.windows import Window
 
 
 @dataclass(frozen=True)
 class Template:
-    """A trained model, the window that it looks at, and the label that it stands for."""
+    """A trained model, the window that it looks at, and the label that it stands for.
+
+    Attributes
+    ----------
+    window : Window
+        Its extent, and where the object lies in it.
+    model : LinearModel or TreeModel
+        Scores windows.
+    label : str, default="object"
+        What is found.
+    refinement : Refinement or None, default=None
+        Moves the boxes of windows that survive the scan.
+    """
 
     window: Window
     model: Model
     label: str = "object"
+    refinement: Refinement | None = None
+
+    @property
+    def lowest_score(self) -> float:
+        """The least score worth listing: where the cascade ends, the margin of a linear model."""
+        return MARGIN if isinstance(self.model, LinearModel) else self.model.lowest_score
+
+    @property
+    def score_scale(self) -> float:
+        """By how much scores differ; 1 for a linear model, whose margin is the unit."""
+        return 1.0 if isinstance(self.model, LinearModel) else self.model.score_scale
 
     def mirrored(self, channels: Channels) -> Template:
-        """Return the template that finds the mirror images of what this one finds."""
+        """Return the template that finds the mirror images of what this one finds.
+
+        Raises
+        ------
+        ParameterError
+            When it is refined: refine the pair instead.
+        """
+        if self.refinement is not None:
+            raise ParameterError(
+                f"The template of {self.label!r} is refined already, so it has no mirror image. "
+                "Make the mirror image first, then refine both."
+            )
         model = self.model.mirrored(channels.mirror_order)
         return Template(self.window.mirrored(), model, self.label)
 
@@ -43,6 +78,13 @@ def check_templates(templates: tuple[Template, ...], channels: Channels) -> None
                 f"Template {index} has {what} of shape {shape}, but a "
                 f"window of {template.window.size} px has features of shape {wanted}. Train it "
                 "with the same channels and window."
+            )
+        n_inputs = int(np.prod(wanted)) + N_PLACE
+        if template.refinement is not None and template.refinement.n_inputs != n_inputs:
+            raise ParameterError(
+                f"The refinement of template {index} has {template.refinement.n_inputs} inputs, "
+                f"but a window gives {n_inputs}. Refine the detector with its own channels and "
+                "window."
             )
         if isinstance(model, LinearModel) and getattr(channels, "normalise", "") == "window":
             raise ParameterError(

@@ -81,12 +81,17 @@ def detect_tiled(
         return detector.detect(pixels, threshold=threshold, image_id=image_id, n_threads=n_threads)
     if threshold is not None and (note := detector.threshold_note(threshold)):
         warnings.warn(note, UserWarning, stacklevel=2)
+    if detector.location is not None:
+        raise ParameterError(
+            f"A detector with a location prior cannot be used in {_OWNER}: tiles hide where in the "
+            "picture a row is. Take it without, detector.replace(location=None) or --no-location."
+        )
     least = detector.floor(threshold)
     tiles = tile_boxes((pixels.shape[0], pixels.shape[1]), tile, shared)
     fine = _fine(detector, limit)
     parts = _scan_tiles(fine, pixels, tiles, least, n_threads)
     parts.append(_scan_coarse(detector, pixels, limit, least, n_threads))
-    settled = detector.settle(_joined(parts), threshold=threshold, image_id=image_id)
+    settled = detector.settle(Candidates.concatenate(parts), threshold=threshold, image_id=image_id)
     if not detector.classes:
         return settled
     scanned = [*((fine, _cut(pixels, box)) for box in tiles), (detector, pixels)]
@@ -147,9 +152,7 @@ def _scan_tiles(
         boxes = found.boxes + tile[[0, 1, 0, 1]]
         whole = _window_boxes(fine.templates, boxes, found.windows[:, 3])
         mine = owners(tiles, whole) == index
-        parts.append(
-            Candidates(boxes[mine], found.scores[mine], found.windows[mine], found.n_windows)
-        )
+        parts.append(replace(found, boxes=boxes)[mine])
     return parts
 
 
@@ -209,7 +212,7 @@ def _scan_coarse(
     """Return the windows of objects above ``limit`` px, from the coarse levels of the whole."""
     own, size = detector.pyramid.max_object_size, (pixels.shape[0], pixels.shape[1])
     if own is not None and own <= limit:
-        return _joined([])
+        return Candidates.concatenate([])
     smallest, first = _first_coarse(detector, limit)
     coarse = detector.replace(min_object_size=smallest)
     plans = coarse.plan(size)
@@ -217,7 +220,7 @@ def _scan_coarse(
     heights = _heights(coarse, plans, found.windows)
     above = heights > limit * _SLACK
     windows = found.windows[above] + np.array([first, 0, 0, 0])
-    return Candidates(found.boxes[above], found.scores[above], windows, found.n_windows)
+    return replace(found[above], windows=windows)
 
 
 def _first_coarse(detector: Detector, limit: float) -> tuple[float, int]:
@@ -240,13 +243,3 @@ def _heights(
     scales = np.array([plan.nominal_scale for plan in plans])
     objects = np.array([template.window.object_size[0] for template in detector.templates])
     return np.asarray(objects[windows[:, 3]] / scales[windows[:, 0]])
-
-
-def _joined(parts: Sequence[Candidates]) -> Candidates:
-    empty = Candidates(np.zeros((0, 4)), np.zeros(0), np.zeros((0, 4), dtype=np.int64), 0)
-    return Candidates(
-        np.concatenate([empty.boxes, *(part.boxes for part in parts)]),
-        np.concatenate([empty.scores, *(part.scores for part in parts)]),
-        np.concatenate([empty.windows, *(part.windows for part in parts)]),
-        sum(part.n_windows for part in parts),
-    )

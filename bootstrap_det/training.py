@@ -33,6 +33,8 @@ from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.positives import Positives, facing_one_way, positive_features, upright_rows
 from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.refinement.params import RefineParams
+from bootstrap_det.refining import refine
 from bootstrap_det.samples import Jitter, ObjectRows
 from bootstrap_det.views import split_views
 from bootstrap_det.windows import Window
@@ -68,6 +70,9 @@ class TrainingResult:
         Everything that another round would need, one a template.
     classes : dict
         How the classes of each group were fitted, JSON-ready; empty without a second level.
+    refinement : dict
+        How boxes and places were learnt, see :func:`bootstrap_det.refining.refine`; empty where
+        they were not.
     """
 
     detector: Detector
@@ -75,6 +80,7 @@ class TrainingResult:
     positives: dict[str, Positives]
     states: tuple[TrainingState, ...]
     classes: dict[str, Any] = field(default_factory=dict)
+    refinement: dict[str, Any] = field(default_factory=dict)
 
 
 def train(
@@ -155,6 +161,7 @@ def train_recipes(
     n_views: int = 1,
     mirror_pairs: bool = False,
     strategy: Strategy | None = None,
+    refinement: RefineParams | None = None,
     params: BootstrapParams | None = None,
     evaluate: Evaluate | None = None,
     callbacks: Sequence[Callback] = (),
@@ -182,6 +189,9 @@ def train_recipes(
     strategy : Strategy or None, default=None
         A remedy for imbalance; by default bootstrapping alone. The recipes' learners are those
         that it asked for.
+    refinement : RefineParams or None, default=None
+        Learn better boxes, or where objects are, once all templates are trained; the data set
+        must have annotated pictures.
     params : BootstrapParams or None, default=None
         Rounds, caps, limits, seed, threads.
     evaluate : callable or None, default=None
@@ -219,6 +229,9 @@ def train_recipes(
         )
         ended.append(state)
     detector = _joined(recipe, ended[:-1], mirror_pairs, ended[-1].templates)
+    told: dict[str, Any] = {}
+    if refinement is not None:  # before groups are calibrated, whose scores it may change
+        detector, told = refine(detector, grouped, refinement, callbacks=callbacks)
     classes: dict[str, Any] = {}
     if strategy.by_group:
         members = {
@@ -227,7 +240,7 @@ def train_recipes(
         }
         detector, classes = strategy.refined(detector, grouped, members, params, callbacks)
     records = tuple(record for state in ended for record in state.records)
-    return TrainingResult(detector, records, positives, tuple(ended), classes)
+    return TrainingResult(detector, records, positives, tuple(ended), classes, told)
 
 
 def _positives(

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bootstrap_det._validation import check_boxes, check_size
+from bootstrap_det.boxes import paired_overlap
 from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.pyramid import LevelPlan, Pyramid
@@ -188,7 +189,7 @@ def nearest_windows(
             np.clip(np.rint(at), 0, limit - 1).astype(np.intp)
             for at, limit in zip(exact, limits, strict=True)
         )
-        overlap = _paired_iou(windows_to_boxes(plan, window, rows, columns), array)
+        overlap = paired_overlap(windows_to_boxes(plan, window, rows, columns), array)
         better = overlap > best
         best[better] = overlap[better]
         where[better] = np.stack([np.full(len(rows), plan.index), rows, columns], axis=1)[better]
@@ -263,12 +264,3 @@ def _why_unreachable(
         f"{size} lies too far outside the picture or between two window positions; {end}; raise "
         "the padding or scales_per_octave, or take smaller cells"
     )
-
-
-def _paired_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the intersection over union of each box with its partner, shape (n,)."""
-    sides = np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2])
-    shared = np.prod(np.maximum(sides, 0.0), axis=1)
-    total = sum(np.prod(b[:, 2:] - b[:, :2], axis=1) for b in (boxes, others))
-    union = np.maximum(total - shared, np.finfo(float).tiny)  # boxes without area overlap nothing
-    return np.asarray(shared / union)

@@ -233,3 +233,37 @@ def vote(boxes, scores, threshold, temperature, hit_gain, usual_hits):
         voted.append(total / sum(weights))
         raised.append(score + hit_gain * math.log(len(near) / usual_hits))
     return np.array(voted).reshape(-1, 4), np.array(raised)
+
+
+def soft_nms(boxes, scores, scales, sigma, least, kind="iou"):
+    """Return the boxes that soft-nms keeps, best first, ties by coordinates, and their scores."""
+    left = {i: float(score) for i, score in enumerate(scores) if score >= least}
+    kept = []
+    while left:
+        best = min(left, key=lambda i: (-left[i], *boxes[i]))
+        kept.append((best, left.pop(best)))
+        for i in left:
+            share = overlap(boxes[best], boxes[i], kind)
+            left[i] -= scales[i] / sigma * share * share
+        left = {i: score for i, score in left.items() if score >= least}
+    return [i for i, _ in kept], [score for _, score in kept]
+
+
+def fuse(boxes, scores, threshold, temperature, hit_gain, usual_hits):
+    """Return the box, the score and the members, best first, of each cluster."""
+    clusters, means = [], []
+    for i in sorted(range(len(boxes)), key=lambda i: (-scores[i], *boxes[i])):
+        shares = [overlap(mean, boxes[i]) for mean in means]
+        if max(shares, default=0) > threshold:
+            nearest = shares.index(max(shares))
+            members = [*clusters[nearest], i]
+            weights = [math.exp((scores[k] - scores[members[0]]) / temperature) for k in members]
+            clusters[nearest] = members
+            means[nearest] = np.average(boxes[members], axis=0, weights=weights)
+        else:
+            clusters.append([i])
+            means.append(boxes[i])
+    raised = [
+        scores[members[0]] + hit_gain * math.log(len(members) / usual_hits) for members in clusters
+    ]
+    return np.array(means).reshape(-1, 4), raised, clusters

@@ -216,3 +216,187 @@ def test_vote_of_nothing_is_nothing():
 def test_vote_bad_input(change, message):
     with pytest.raises(ParameterError, match=message):
         box_ops.vote(**{"boxes": [[0, 0, 1, 1]], "scores": [0.5], **change})
+
+
+def shuffled(case, seed):
+    """Return the boxes and scores in another order, and where each came from."""
+    order = np.random.default_rng(seed).permutation(len(case[0]))
+    return case[0][order], case[1][order], order
+
+
+sigmas = st.sampled_from([0.01, 0.1, 1.0])
+
+
+@given(scored_boxes(), sigmas, kinds, st.sampled_from([None, -2.5, 0.0]))
+def test_soft_nms_is_that_of_the_naive_twin(case, sigma, kind, min_score):
+    boxes, scores = case
+    scales = 1.0 + np.arange(len(scores)) % 3
+    least = scores.min(initial=0.0) if min_score is None else min_score
+    kept, lowered = box_ops.soft_nms(
+        boxes, scores, scale=scales, sigma=sigma, kind=kind, min_score=min_score
+    )
+    ref_kept, ref_lowered = naive.soft_nms(boxes, scores, scales, sigma, least, kind)
+    assert kept.tolist() == ref_kept
+    np.testing.assert_allclose(lowered, ref_lowered, atol=1e-9)
+
+
+@given(scored_boxes(), sigmas)
+def test_soft_nms_never_raises_a_score_and_leaves_the_best(case, sigma):
+    boxes, scores = case
+    kept, lowered = box_ops.soft_nms(boxes, scores, sigma=sigma)
+    assert (lowered <= scores[kept]).all()
+    assert (np.diff(lowered) <= 0).all()
+    assert lowered[:1].tolist() == sorted(scores)[::-1][:1]
+    assert len(set(kept.tolist())) == len(kept)
+
+
+@given(scored_boxes(), sigmas, st.integers(0, 2**32 - 1))
+def test_soft_nms_does_not_depend_on_the_order(case, sigma, seed):
+    boxes, scores, order = shuffled(case, seed)
+    (one, lowered), (other, of_other) = (
+        box_ops.soft_nms(*each, sigma=sigma, min_score=-99) for each in (case, (boxes, scores))
+    )
+    np.testing.assert_array_equal(case[0][one], boxes[other])
+    np.testing.assert_array_equal(lowered, of_other)
+    assert sorted(order[other]) == sorted(one)
+
+
+@given(scored_boxes(), st.sampled_from([-3.0, -0.5, 1.0]))
+def test_soft_nms_least_score_leaves_what_is_above_as_it_is(case, min_score):
+    boxes, scores = case
+    few, of_few = box_ops.soft_nms(boxes, scores, min_score=min_score)
+    every, of_every = box_ops.soft_nms(boxes, scores, min_score=-1e9)
+    above = of_every >= min_score
+    assert few.tolist() == every[above].tolist()
+    np.testing.assert_array_equal(of_few, of_every[above])
+    # Nor do boxes that begin below it bear on the rest.
+    enough = scores >= min_score
+    _, of_enough = box_ops.soft_nms(boxes[enough], scores[enough], min_score=min_score)
+    np.testing.assert_array_equal(of_few, of_enough)
+
+
+@pytest.mark.parametrize("best", [5.0, -1.0])
+def test_soft_nms_by_hand(best):
+    boxes = [[40, 0, 50, 10], [0, 0, 10, 10], [0, 5, 10, 15]]  # overlap of the last two: 1/3
+    kept, lowered = box_ops.soft_nms(
+        boxes, [best - 3, best, best - 1], scale=2.0, sigma=0.5, min_score=-99
+    )
+    assert kept.tolist() == [1, 2, 0]
+    np.testing.assert_allclose(lowered, [best, best - 1 - 2 / 0.5 / 9, best - 3])
+
+
+def test_soft_nms_lowers_more_where_boxes_overlap_more():
+    for x in range(1, 10):
+        boxes = [[0, 0, 10, 10], [x, 0, x + 10, 10], [0, x + 1, 10, x + 11]]
+        kept, _ = box_ops.soft_nms(boxes, [-1.0, -2.0, -2.0], min_score=-99)
+        assert kept.tolist() == [0, 2, 1]
+
+
+def test_soft_nms_by_default_drops_what_falls_below_all_that_came_in():
+    boxes = [[0, 0, 10, 10], [0, 1, 10, 11], [40, 0, 50, 10]]
+    kept, lowered = box_ops.soft_nms(boxes, [3.0, 2.0, 1.0])
+    assert (kept.tolist(), lowered.tolist()) == ([0, 2], [3.0, 1.0])
+
+
+def test_soft_nms_breaks_ties_by_coordinates():
+    kept, _ = box_ops.soft_nms([[9, 0, 19, 10], [0, 25, 10, 35], [0, 0, 9, 10]], [1, 1, 1])
+    assert kept.tolist() == [2, 1, 0]
+
+
+def test_soft_nms_of_nothing_is_nothing():
+    kept, lowered = box_ops.soft_nms([], [])
+    assert (kept.shape, lowered.shape) == ((0,), (0,))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": [1.0, 2.0]}, r"scores must have shape \(1,\)"),
+        ({"scores": [np.inf]}, "must be finite"),
+        ({"scale": [1.0, 2.0]}, r"'scale' .* one for each of the 1 boxes. Got shape \(2,\)"),
+        ({"scale": 0.0}, "'scale' parameter of soft_nms must be positive and finite. Got 0"),
+        ({"sigma": 0}, "'sigma' parameter of soft_nms"),
+        ({"kind": "giou"}, "'kind' parameter of soft_nms must be one of 'iou', 'min'"),
+        ({"min_score": np.nan}, "'min_score' parameter of soft_nms must be a finite number"),
+    ],
+)
+def test_soft_nms_bad_input(change, message):
+    with pytest.raises(ParameterError, match=message):
+        box_ops.soft_nms(**{"boxes": [[0, 0, 1, 1]], "scores": [0.5], **change})
+
+
+# Means are rounded: no overlap of boxes on the grid is just one of these.
+unusual = st.sampled_from([0.1234, 0.3217, 0.7123])
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 40), unusual, st.sampled_from([0.5, 6.0]))
+def test_fuse_is_that_of_the_naive_twin(seed, n, threshold, temperature):
+    rng = np.random.default_rng(seed)
+    boxes, scores = random_boxes(rng, n, 40.0), rng.integers(-3, 4, n).astype(float)
+    parameters = {"temperature": temperature, "hit_gain": 2.0, "usual_hits": 3.0}
+    fused, raised, sources = box_ops.fuse(boxes, scores, threshold=threshold, **parameters)
+    ref_fused, ref_raised, clusters = naive.fuse(boxes, scores, threshold, *parameters.values())
+    assert sources.tolist() == [members[0] for members in clusters]
+    np.testing.assert_allclose(fused, ref_fused, atol=1e-9)
+    np.testing.assert_allclose(raised, ref_raised, atol=1e-9)
+    for box, members in zip(fused, clusters, strict=True):
+        assert (box >= boxes[members].min(axis=0) - 1e-9).all()
+        assert (box <= boxes[members].max(axis=0) + 1e-9).all()
+
+
+@given(scored_boxes(), thresholds, st.integers(0, 2**32 - 1))
+def test_fuse_does_not_depend_on_the_order(case, threshold, seed):
+    boxes, scores, _ = shuffled(case, seed)
+    one = box_ops.fuse(*case, threshold=threshold)
+    other = box_ops.fuse(boxes, scores, threshold=threshold)
+    np.testing.assert_array_equal(one[0], other[0])
+    np.testing.assert_array_equal(one[1], other[1])
+    np.testing.assert_array_equal(case[0][one[2]], boxes[other[2]])
+
+
+@given(scored_boxes())
+def test_fuse_boxes_that_do_not_overlap_stay_as_they_are(case):
+    boxes, scores = case
+    alone = box_ops.nms(boxes, scores, threshold=0.0)
+    fused, raised, sources = box_ops.fuse(boxes[alone], scores[alone], usual_hits=1.0)
+    assert sources.tolist() == list(range(len(alone)))
+    np.testing.assert_array_equal(fused, boxes[alone])
+    np.testing.assert_array_equal(raised, scores[alone])
+
+
+def test_fuse_by_hand():
+    boxes = [[2, 0, 12, 10], [50, 0, 60, 10], [0, 0, 10, 10]]
+    scores = [-1 - np.log(3), -3.0, -1.0]  # odds a third of the best's
+    fused, raised, sources = box_ops.fuse(
+        boxes, scores, temperature=1.0, hit_gain=2.0, usual_hits=1.0
+    )
+    np.testing.assert_allclose(fused, [[0.5, 0, 10.5, 10], [50, 0, 60, 10]])
+    np.testing.assert_allclose(raised, [-1 + 2 * np.log(2), -3.0])
+    assert sources.tolist() == [2, 1]
+
+
+def test_fuse_takes_the_nearest_of_two_clusters():
+    boxes = [[0, 0, 10, 10], [6, 0, 16, 10], [4, 0, 14, 10]]
+    fused, _, sources = box_ops.fuse(boxes, [3.0, 2.0, 2.0 - 1e-9], threshold=0.3, temperature=1.0)
+    assert sources.tolist() == [0, 1]
+    np.testing.assert_allclose(fused, [[0, 0, 10, 10], [5, 0, 15, 10]], atol=1e-6)
+
+
+def test_fuse_of_nothing_is_nothing():
+    assert [len(part) for part in box_ops.fuse(np.zeros((0, 4)), [])] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"scores": [1.0, 2.0]}, r"scores must have shape \(1,\)"),
+        ({"boxes": [[0, 0, np.nan, 1]]}, "must be finite"),
+        ({"threshold": -0.1}, r"'threshold' parameter of fuse .* \[0, 1\]"),
+        ({"temperature": 0}, "'temperature' parameter of fuse"),
+        ({"hit_gain": -1}, "'hit_gain' parameter of fuse"),
+        ({"usual_hits": 0}, "'usual_hits' parameter of fuse"),
+    ],
+)
+def test_fuse_bad_input(change, message):
+    with pytest.raises(ParameterError, match=message):
+        box_ops.fuse(**{"boxes": [[0, 0, 1, 1]], "scores": [0.5], **change})

@@ -421,7 +421,7 @@ def test_files_of_version_1_still_load(rng, tmp_path):
     detector = Detector([template], HOG(cell_size=4), pyramid=Pyramid(scales_per_octave=2))
     detector.save(tmp_path / "new")
     header, arrays = read_arrays(tmp_path / "new")
-    assert header["format_version"] == 3
+    assert header["format_version"] == 4
     header["format_version"] = 1
     del header["templates"][0]["kind"]
     del header["pyramid"]["exponents"]

@@ -17,6 +17,8 @@ from bootstrap_det import Detector
 from bootstrap_det.boxes import overlap
 from bootstrap_det.cli import main
 from bootstrap_det.false_alarms import read_suspects
+from bootstrap_det.images import read_image
+from bootstrap_det.suppression import SUPPRESSIONS
 
 SIDE = 28  # of a cross, pixels
 FAST = [
@@ -159,6 +161,24 @@ def test_detect_json_goes_to_stdout_alone(run_folder, data):
     none = invoke("detect", picture, "--model", run_folder / "model.bdet", "--threshold", "99")
     assert none.stdout == ""
     assert none.exit_code == 0
+
+
+@pytest.mark.parametrize("kind", SUPPRESSIONS)
+def test_suppression_is_chosen_on_the_command_line(run_folder, data, kind):
+    picture, model = data / "test/images/00.png", run_folder / "model.bdet"
+    chosen = ("--model", model, "--suppression", kind, "--json")
+    found = json.loads(invoke("detect", picture, *chosen).stdout)["results"]
+    expected = Detector.load(model).replace(suppression=kind).detect(read_image(picture))
+    assert [each["score"] for each in found] == pytest.approx(expected.scores, abs=1e-5)
+    test = ("--test-data", data / "test/annotations.json", "--test-images", data / "test/images")
+    assert 0 <= json.loads(invoke("evaluate", *chosen, *test).stdout)["ap"] <= 1
+
+
+@pytest.mark.parametrize("verb", ["detect", "evaluate"])
+def test_unknown_suppressions_are_refused(verb):
+    refused = invoke(verb, "--suppression", "soft")
+    assert refused.exit_code == 2
+    assert "'nms', 'vote', 'soft-nms', 'fusion'" in refused.output
 
 
 def test_detect_says_when_a_threshold_is_below_the_cascade(run_folder, data):

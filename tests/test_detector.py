@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.channels import ACF, HOG
 from bootstrap_det.classifiers import LinearModel
-from bootstrap_det.detections import Detections
+from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import to_grey
 from bootstrap_det.pyramid import Pyramid, make_level
+from bootstrap_det.suppression import SUPPRESSIONS
 from bootstrap_det.windows import Window, windows_to_boxes
 
 EVERYTHING = -1e9  # a threshold that all windows pass
@@ -87,8 +88,9 @@ def test_scan_score_is_that_of_the_window_for_any_size(seed, height, width, padd
     check_master_property(detector, image, detector.scan(image, threshold=EVERYTHING))
 
 
-def test_detect_votes_are_the_same_whatever_the_threshold(any_toy):
-    voting = any_toy.detector.replace(suppression="vote")
+@pytest.mark.parametrize("kind", SUPPRESSIONS)
+def test_detections_are_the_same_whatever_the_threshold(any_toy, kind):
+    voting = any_toy.detector.replace(suppression=kind)
     for picture in any_toy.dataset.pictures[:5]:
         every = voting.detect(picture.pixels, threshold=voting.lowest_score)
         for threshold in (0.0, 1.5, 3.0):
@@ -96,6 +98,98 @@ def test_detect_votes_are_the_same_whatever_the_threshold(any_toy):
             expected = every[every.scores >= threshold]
             np.testing.assert_array_equal(some.boxes, expected.boxes)
             np.testing.assert_array_equal(some.scores, expected.scores)
+
+
+@pytest.mark.parametrize("kind", SUPPRESSIONS)
+def test_suppression_travels_with_the_model(any_toy, tmp_path, kind):
+    detector = any_toy.detector.replace(suppression=kind)
+    detector.save(tmp_path / "m.bdet")
+    loaded = Detector.load(tmp_path / "m.bdet")
+    image = any_toy.dataset.pictures[0].pixels
+    assert loaded.suppression == kind
+    same(loaded.detect(image), detector.detect(image))
+
+
+@pytest.mark.parametrize("kind", SUPPRESSIONS)
+def test_suppression_keeps_the_best_window_of_each_detection(any_toy, kind):
+    detector = any_toy.detector.replace(suppression=kind)
+    image = any_toy.dataset.pictures[1].pixels
+    found = detector.scan(image, threshold=detector.floor(0.0))
+    got = detector.settle(found, threshold=0.0)
+    sources = got.sources
+    assert len(got) > 0
+    assert len(set(sources.tolist())) == len(got)
+    if kind in ("nms", "soft-nms"):
+        np.testing.assert_array_equal(got.boxes, found.boxes[sources])
+        assert (got.scores <= found.scores[sources]).all()
+    else:
+        shared = box_ops.overlap(got.boxes, found.boxes[sources])
+        assert np.diag(shared).min() > 0.4
+    if kind == "fusion":  # the best of all has founded a cluster
+        assert found.scores.argmax() in sources
+
+
+def suppressed_by_hand(rng, kind, across_labels, boxes, scores, labels):
+    """Return what a detector of two labels, whose scores have a scale of 1, leaves."""
+    detector = random_detector(rng, sizes=[(24, 24)] * 2).replace(
+        suppression=kind, across_labels=across_labels
+    )
+    windows = np.zeros((len(boxes), 4), np.int64)
+    windows[:, 3] = np.array(labels) == "b"
+    found = Candidates(np.array(boxes, float), np.array(scores), windows, len(boxes))
+    return detector.settle(found, threshold=-9.0)
+
+
+PAIR = [[0, 0, 10, 10], [0, 5, 10, 15], [50, 0, 60, 10]]  # overlap of the first two: 1/3
+
+
+def test_soft_nms_lowers_scores_within_a_label_or_across(rng):
+    cost = 1 / 9 / 0.1
+    of_pair = [(PAIR, [2.0, 1.0, 0.0], labels) for labels in ("aaa", "aba")]
+    (same_label, other_label) = (
+        [suppressed_by_hand(rng, "soft-nms", across, b, s, list(n)) for across in (False, True)]
+        for b, s, n in of_pair
+    )
+    for found in (*same_label, other_label[1]):
+        np.testing.assert_allclose(found.scores, [2.0, 0.0, 1.0 - cost])
+        assert found.sources.tolist() == [0, 2, 1]
+    assert other_label[0].scores.tolist() == [2.0, 1.0, 0.0]
+    assert other_label[1].labels.tolist() == ["a", "a", "b"]
+
+
+@pytest.mark.parametrize("kind", ["nms", "vote", "fusion"])
+def test_detections_of_two_labels_suppress_each_other_when_asked(rng, kind):
+    within, across = (
+        suppressed_by_hand(rng, kind, each, PAIR, [2.0, 1.0, 0.0], ["a", "b", "a"])
+        for each in (False, True)
+    )
+    assert within.sources.tolist() == [0, 1, 2]
+    assert across.sources.tolist() == [0, 2]
+
+
+def test_fusion_makes_one_detection_of_a_cluster(rng):
+    boxes = [[0, 0, 10, 10], [0, 2, 10, 12], [50, 0, 60, 10]]
+    found = suppressed_by_hand(rng, "fusion", False, boxes, [2.0, 2.0, 0.0], ["a"] * 3)
+    np.testing.assert_allclose(found.boxes, [[0, 1, 10, 11], [50, 0, 60, 10]])
+    assert found.sources.tolist() == [0, 2]
+
+
+@pytest.mark.parametrize("kind", SUPPRESSIONS)
+def test_suppression_of_nothing_is_nothing(rng, kind):
+    found = suppressed_by_hand(rng, kind, True, np.zeros((0, 4)), [], [])
+    assert (len(found), found.boxes.shape, found.sources.shape) == (0, (0, 4), (0,))
+
+
+@pytest.mark.parametrize("threshold", [-np.inf, EVERYTHING, -1.5, 0.0])
+def test_soft_nms_lists_no_more_than_asked_for_and_not_every_window(rng, threshold):
+    detector = random_detector(rng).replace(suppression="soft-nms")
+    image = rng.integers(0, 256, (60, 60)).astype(np.uint8)
+    found = detector.scan(image, threshold=threshold)
+    got = detector.settle(found, threshold=threshold)
+    assert 0 < len(got) < len(found.scores)
+    lowest = min(found.scores.min(), detector.lowest_score)
+    assert got.scores.min() >= max(threshold, lowest)
+    assert detector.suppress(found).scores.min() >= lowest
 
 
 def test_trained_trees_vote_and_linear_models_do_not(any_toy):
@@ -272,6 +366,10 @@ def test_all_planned_levels_are_scanned_whatever_the_size_of_the_picture(rng, si
         ({"channels": ACF()}, "Template 0 has weights of shape"),
         ({"threshold": np.inf}, "'threshold' parameter of Detector"),
         ({"nms_threshold": 1.5}, r"'nms_threshold' parameter of Detector .* \[0, 1\]"),
+        (
+            {"suppression": "soft"},
+            "'suppression' .* 'nms', 'vote', 'soft-nms', 'fusion'. Got 'soft'",
+        ),
         ({"nms_kind": "soft"}, "'nms_kind' parameter of Detector must be one of 'iou', 'min'"),
     ],
 )

@@ -322,6 +322,35 @@ def test_distribution(rng, n_bins):
         np.testing.assert_allclose(got, ref, atol=1e-6)
 
 
+@pytest.mark.nojit
+@pytest.mark.parametrize("kind", ["iou", "min"])
+@pytest.mark.parametrize(("n", "least"), [(0, 0.0), (1, 0.0), (25, -30.0), (25, 0.0), (9, 99.0)])
+def test_soft_nms(rng, n, least, kind):
+    boxes, scores = random_boxes(rng, n), rng.normal(0, 3, n)
+    boxes = boxes[np.lexsort(boxes.T[::-1])]
+    weights, lowered = np.full(n, 4.0), np.empty(n)
+    waiting, kept = np.empty(n, np.int64), np.empty(n, np.int64)
+    n_kept = box_kernels.soft_nms(
+        boxes, scores, weights, kind == "min", least, waiting, lowered, kept
+    )
+    ref_kept, ref_lowered = naive.soft_nms(boxes, scores, weights, 1.0, least, kind)
+    assert kept[:n_kept].tolist() == ref_kept
+    np.testing.assert_allclose(lowered[kept[:n_kept]], ref_lowered)
+
+
+@pytest.mark.nojit
+@pytest.mark.parametrize("n", [0, 1, 25])
+def test_fuse(rng, n):
+    boxes, scores = random_boxes(rng, n), -np.arange(n) / 3
+    totals, fused = np.empty(n), np.empty((n, 4))
+    counts, founders = np.empty(n, np.int64), np.empty(n, np.int64)
+    n_clusters = box_kernels.fuse(boxes, scores, 0.3217, 2.0, totals, fused, counts, founders)
+    ref_fused, _, clusters = naive.fuse(boxes, scores, 0.3217, 2.0, 1.0, 1.0)
+    assert founders[:n_clusters].tolist() == [members[0] for members in clusters]
+    assert counts[:n_clusters].tolist() == [len(members) for members in clusters]
+    np.testing.assert_allclose(fused[:n_clusters], ref_fused, atol=1e-9)
+
+
 @pytest.mark.skipif(
     not numba.config.BOUNDSCHECK or bool(numba.config.DISABLE_JIT),
     reason="shows that NUMBA_BOUNDSCHECK=1 reaches the kernels, and is not hidden by the cache",

@@ -14,7 +14,14 @@ from bootstrap_det.classifiers import LinearLearner
 from bootstrap_det.cli import main
 from bootstrap_det.data import Dataset, Picture, write_coco
 from bootstrap_det.detections import Candidates
-from bootstrap_det.evaluation import GroundTruth, Predictions, confusion, evaluate_labels
+from bootstrap_det.evaluation import (
+    GroundTruth,
+    Predictions,
+    confusion,
+    evaluate_labels,
+    mean_precisions,
+    overlaps_entry,
+)
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.images import write_image
 from bootstrap_det.mining import BootstrapParams
@@ -203,3 +210,23 @@ def test_the_command_line_trains_measures_and_resumes_several_labels(annotated, 
     theirs = json.loads(CliRunner().invoke(main, results).stdout)
     assert theirs["ap"] == pytest.approx(own["ap"], abs=1e-6)
     assert theirs["confusion"] == own["confusion"]
+
+
+def test_precision_by_overlap_is_that_of_each_overlap(rng):
+    truth = [[10, 10, 50, 50], [60, 10, 100, 50]]
+    # Half, three quarters and nine tenths of an object each; the third label is never annotated.
+    boxes = [[10, 10, 50, 46], [60, 10, 100, 40], [0, 60, 20, 80]]
+    picture = Picture(0, "a.png", truth, ["one", "two"], [False] * 2, [False] * 2,
+                      pixels=noise(rng))  # fmt: skip
+    found = Predictions(np.array(boxes), np.array([3.0, 2.0, 1.0]), np.array(["one", "two", "two"]))
+    got = mean_precisions([picture], [found], ("one", "two", "three"))
+    assert list(got) == [0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95]
+    assert [got[iou] for iou in (0.75, 0.8, 0.9, 0.95)] == [1.0, 0.5, 0.5, 0.0]
+    entry = overlaps_entry(got)
+    assert entry["ap_by_iou"]["0.75"] == 1.0
+    assert entry["ap_50_95"] == pytest.approx((6 + 3 * 0.5) / 10)
+    nothing = mean_precisions([picture], [found], ("three",))
+    assert overlaps_entry(nothing) == {
+        "ap_by_iou": {f"{iou:g}": None for iou in got},
+        "ap_50_95": None,
+    }

@@ -20,6 +20,7 @@ from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.images import write_image
 from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.suppression import SUPPRESSIONS
 from bootstrap_det.tiles import owners, tile_boxes
 from bootstrap_det.tiling import default_overlap, detect_tiled
 from bootstrap_det.windows import Window
@@ -106,7 +107,7 @@ def one_scale(rng, sizes=((24, 24),), labels=("a", "b"), **options):
     return Detector(templates, channels, pyramid=Pyramid(**limits), **options)
 
 
-@pytest.mark.parametrize("suppression", ["nms", "vote"])
+@pytest.mark.parametrize("suppression", SUPPRESSIONS)
 @pytest.mark.parametrize("labels", [("a", "a"), ("a", "b")])
 def test_at_one_scale_and_on_one_grid_tiles_change_nothing(rng, suppression, labels):
     """Tiles begin on the picture's grid of cells here, so every window is the same."""

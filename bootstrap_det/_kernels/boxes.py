@@ -1,4 +1,4 @@
-"""Overlap and greedy suppression of boxes, xyxy float64."""
+"""Overlap of boxes, xyxy float64, and what makes detections of many that overlap."""
 
 from __future__ import annotations
 
@@ -81,3 +81,81 @@ def vote(boxes, scores, order, threshold, temperature, totals, out_boxes, out_co
     for i in range(len(order)):
         for k in range(4):
             out_boxes[i, k] /= totals[i]
+
+
+@njit(cache=True, nogil=True)
+def _position_of_best(scores, waiting):
+    """Return where ``waiting`` names the highest score, the first of equal ones."""
+    best = 0
+    for a in range(1, len(waiting)):
+        if scores[waiting[a]] > scores[waiting[best]]:
+            best = a
+    return best
+
+
+@njit(cache=True, nogil=True)
+def soft_nms(boxes, scores, weights, by_smaller, least, waiting, lowered, kept):
+    """Fill ``kept`` with the boxes, best first, that stay at ``least`` and more; return how many.
+
+    The best box that waits is kept, and lowers the score of each that still waits by its weight
+    times the square of their overlap. Of equal scores the first box is taken. ``lowered`` (n,)
+    gets the scores. ``waiting`` (n,) int64 is scratch; a box that falls below ``least`` leaves it,
+    so the time is that of the boxes kept times those that still wait.
+    """
+    lowered[:] = scores
+    n_waiting = n_kept = 0
+    for i in range(len(scores)):
+        if scores[i] >= least:
+            waiting[n_waiting] = i
+            n_waiting += 1
+    while n_waiting > 0:
+        best = waiting[_position_of_best(lowered, waiting[:n_waiting])]
+        kept[n_kept] = best
+        n_kept += 1
+        n_left = 0
+        for a in range(n_waiting):
+            i = waiting[a]
+            shared = _overlap(boxes[best], boxes[i], by_smaller)
+            if i != best:
+                lowered[i] -= weights[i] * shared * shared
+                if lowered[i] >= least:
+                    waiting[n_left] = i
+                    n_left += 1
+        n_waiting = n_left
+    return n_kept
+
+
+@njit(cache=True, nogil=True)
+def _nearest(box, others, threshold):
+    """Return which other box overlaps this one most, and more than ``threshold``; -1 if none."""
+    nearest, most = -1, threshold
+    for j in range(len(others)):
+        shared = _overlap(others[j], box, False)
+        if shared > most:
+            nearest, most = j, shared
+    return nearest
+
+
+@njit(cache=True, nogil=True)
+def fuse(boxes, scores, threshold, temperature, totals, fused, counts, founders):
+    """Fill each cluster's mean box, number of members and best member; return how many there are.
+
+    Boxes come best first. Each joins the cluster whose mean so far it overlaps most, and more than
+    ``threshold``, or founds one. A member weighs ``exp((its score - the founder's) /
+    temperature)``. ``totals`` (n,) float64 is scratch. The time is that of the boxes times the
+    clusters.
+    """
+    n = 0
+    for i in range(len(scores)):
+        c = _nearest(boxes[i], fused[:n], threshold)
+        if c < 0:
+            fused[n] = boxes[i]
+            totals[n], counts[n], founders[n] = 1.0, 1, i
+            n += 1
+        else:
+            weight = np.exp((scores[i] - scores[founders[c]]) / temperature)
+            totals[c] += weight
+            counts[c] += 1
+            for k in range(4):
+                fused[c, k] += weight / totals[c] * (boxes[i, k] - fused[c, k])
+    return n

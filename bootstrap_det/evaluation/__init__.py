@@ -22,7 +22,12 @@ from bootstrap_det.evaluation.curves import (
     recall_at_false_positives,
     recall_at_fppi,
 )
-from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
+from bootstrap_det.evaluation.labels import (
+    Evaluations,
+    evaluate_labels,
+    mean_precisions,
+    overlaps_entry,
+)
 from bootstrap_det.evaluation.levels import ClassLevel, evaluate_classes
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.evaluation.results import evaluate_results, read_results
@@ -50,7 +55,9 @@ __all__ = [
     "false_positives_per_image",
     "log_average_miss_rate",
     "match",
+    "mean_precisions",
     "miss_rate_at_fppw",
+    "overlaps_entry",
     "precision_recall",
     "read_results",
     "recall_at_equal_error",

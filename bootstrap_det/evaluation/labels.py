@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -11,11 +11,13 @@ from typing import Any
 import numpy as np
 
 from bootstrap_det.data import Picture
-from bootstrap_det.evaluation.coco_engine import GroundTruth, PredictionsLike
+from bootstrap_det.evaluation.coco_engine import GroundTruth, PredictionsLike, match
 from bootstrap_det.evaluation.confusion import Confusion, confusion
+from bootstrap_det.evaluation.curves import average_precision
 from bootstrap_det.evaluation.measure import Evaluation, evaluate
 from bootstrap_det.exceptions import ParameterError
 
+COCO_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 _MEANS = ("ap", "area_under_curve", "recall_at_equal_error", "log_average_miss_rate")
 _TABLES = ("recall_at_fppi", "recall_at_false_positives")
 _SUMS = ("false_positives_per_image", "n_objects", "n_detections")
@@ -115,3 +117,52 @@ def evaluate_labels(
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None and not math.isnan(value)]
     return fmean(known) if known else None
+
+
+def mean_precisions(
+    pictures: Sequence[Picture],
+    predictions: Sequence[PredictionsLike],
+    labels: Sequence[str],
+    *,
+    iou_thresholds: Sequence[float] = COCO_THRESHOLDS,
+) -> dict[float, float]:
+    """Return the average precision at several overlaps, the mean over labels.
+
+    Their mean is COCO's measure of how well boxes lie, AP@[0.5:0.95].
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+        Annotated.
+    predictions : sequence of Predictions
+        One entry a picture, in the same order.
+    labels : sequence of str
+        The classes; those without objects do not count.
+    iou_thresholds : sequence of float, default=(0.5, 0.55, ..., 0.95)
+        Least intersection over union of a hit.
+
+    Returns
+    -------
+    dict of float to float
+        NaN where no object of any label counts.
+    """
+    found = {}
+    for threshold in iou_thresholds:
+        each = [
+            average_precision(
+                match(
+                    [ground_truth(picture, label) for picture in pictures], predictions,
+                    label=label, iou_threshold=threshold,
+                )
+            )
+            for label in labels
+        ]  # fmt: skip
+        known = [ap for ap in each if not math.isnan(ap)]
+        found[float(threshold)] = fmean(known) if known else math.nan
+    return found
+
+
+def overlaps_entry(ap_by_iou: Mapping[float, float]) -> dict[str, Any]:
+    """Return average precision by overlap, and COCO's mean over overlaps, JSON-ready."""
+    known = {f"{iou:g}": None if math.isnan(ap) else ap for iou, ap in ap_by_iou.items()}
+    return {"ap_by_iou": known, "ap_50_95": _mean(list(known.values()))}

@@ -13,13 +13,19 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_float
-from bootstrap_det.data import Dataset, Picture, Skipped, by_group
+from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.detections import Candidates, Detections
-from bootstrap_det.detector import Detector
+from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.evaluation.agreement import AGREEMENTS
 from bootstrap_det.evaluation.coco_engine import GroundTruth
 from bootstrap_det.evaluation.curves import WindowMissRate, miss_rate_at_fppw
-from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, ground_truth
+from bootstrap_det.evaluation.labels import (
+    Evaluations,
+    evaluate_labels,
+    ground_truth,
+    mean_precisions,
+    overlaps_entry,
+)
 from bootstrap_det.evaluation.levels import ClassLevel, evaluate_classes
 from bootstrap_det.evaluation.measure import Evaluation
 from bootstrap_det.exceptions import DataError
@@ -63,11 +69,17 @@ class ScanEvaluation:
         """The measures of the only label."""
         return self.evaluations.only
 
+    @property
+    def ap_by_iou(self) -> dict[float, float]:
+        """Average precision at overlaps from 0.5 to 0.95, see :func:`mean_precisions`."""
+        return mean_precisions(self.pictures, self.detections, tuple(self.evaluations.by_label))
+
     def to_dict(self) -> dict[str, Any]:
         """Return the measures, JSON-ready."""
         miss_rate = {"rate": self.windows.miss_rate, "is_upper_bound": self.windows.is_upper_bound}
         return {
             **self.evaluations.to_dict(),
+            **overlaps_entry(self.ap_by_iou),
             **({} if self.classes is None else {"classes": self.classes.to_dict()}),
             "miss_rate_at_1e-4_fppw": miss_rate if self.evaluations.n_objects else None,
             "n_windows": self.n_windows,
@@ -149,7 +161,7 @@ def evaluate_detector(
     floor = detector.lowest_score if score_floor is None else score_floor
     wanted = (labels,) if isinstance(labels, str) else tuple(labels or detector.labels)
     rules = _Rules(wanted, iou_threshold, agreement, floor, detection_map)
-    fine, dataset = dataset, _as_found(dataset, detector)
+    fine, dataset = dataset, as_found(dataset, detector)
 
     def work(picture: Picture) -> _PictureScan | Skipped:
         try:
@@ -181,13 +193,6 @@ def evaluate_detector(
         truth, measured.detections, wanted, iou_threshold=iou_threshold, agreement=agreement
     )
     return replace(measured, classes=classes)
-
-
-def _as_found(dataset: Dataset, detector: Detector) -> Dataset:
-    """Return the data set by group where the detector finds groups, and the labels are not."""
-    groups, found = set(dataset.groups.values()), set(detector.labels)
-    finds_groups = found <= groups and not found <= set(dataset.categories)
-    return by_group(dataset) if detector.classes or finds_groups else dataset
 
 
 def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:

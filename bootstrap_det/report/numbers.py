@@ -45,6 +45,8 @@ def headline(run: Run) -> list[tuple[str, str, str]]:
         ]
     recalls = final.get("recall_at_fppi") or {}
     mean = "mean of the labels" if final.get("labels") else "at IoU 0.5"
+    if final.get("ap_50_95") is not None:
+        mean += f"; {number(final['ap_50_95'])} over IoU 0.5 to 0.95"
     return [
         (number(final["ap50"]), "average precision", mean),
         (number(recalls.get("1")), "recall", "at 1 false positive per picture"),
