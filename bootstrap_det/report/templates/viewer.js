@@ -6,7 +6,7 @@
   const shown = document.getElementById("threshold-value");
   const figures = Array.from(document.querySelectorAll("#gallery figure"));
   const CLASSES = ["hit", "false", "ignored"];
-  const SVG = "http" + "://www.w3.org/2000/svg";
+  const SVG = document.querySelector("svg").namespaceURI;
 
   function addBox(svg, box, kind, text) {
     for (const name of ["halo", "box " + kind]) {
