@@ -319,7 +319,7 @@ class Detector:
         check_format(header, path)
         try:
             return cls(**unpack_parts(header, arrays))
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise damaged(path, str(error) or type(error).__name__) from None
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:

@@ -15,10 +15,15 @@ from numpy.lib import format as npy
 from bootstrap_det._files import atomic_write, write_json
 from bootstrap_det.channels import HOG
 from bootstrap_det.classifiers import LinearModel, TreeModel
+from bootstrap_det.classifiers.class_model import ClassModel, ClassView
 from bootstrap_det.detector import Detector, Template
 from bootstrap_det.exceptions import DataError, ModelFormatError
+from bootstrap_det.location import LocationPrior
 from bootstrap_det.persistence import MODEL_FORMAT_VERSION, check_format, read_arrays, write_arrays
 from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.refinement import make_loss
+from bootstrap_det.refinement.regressors import LinearRegressor, TreeRegressor
+from bootstrap_det.refinement.stages import QualityModel, Refinement, Stage
 from bootstrap_det.windows import Window
 
 ARRAYS = {
@@ -42,9 +47,39 @@ def small_detector():
     )
     windows.append(Window((12, 12)))
     labels = ("one", "ä", "three")
-    templates = [Template(*parts) for parts in zip(windows, models, labels, strict=True)]
-    pyramid = Pyramid(scales_per_octave=3, min_object_size=10)
-    return Detector(templates, channels, pyramid=pyramid, provenance={"seed": 1})
+    refinements = (linear_refinement(rng, 16 * 4 + 4), None, tree_refinement(rng, 16 * 4 + 4))
+    parts = zip(windows, models, labels, refinements, strict=True)
+    view = ClassView(Window((12, 12)), HOG(cell_size=4, n_orientations=2))
+    classes = {
+        label: ClassModel(("a", "b"), rng.normal(size=(2, view.n_features)), np.zeros(2), view=view)
+        for label in labels
+    }
+    return Detector(
+        [Template(*each) for each in parts],
+        channels,
+        pyramid=Pyramid(scales_per_octave=3, min_object_size=10),
+        classes=classes,
+        location=LocationPrior(rng.normal(size=(3, 4)), (0.01, 0.9), -9.0, 0.0, 1.0, "both"),
+        provenance={"seed": 1},
+    )
+
+
+def linear_refinement(rng, n_inputs):
+    """Return two stages, the first with a quality."""
+    regressor = LinearRegressor(rng.normal(0, 1e-3, (4, n_inputs)), np.zeros(4))
+    quality = QualityModel(rng.normal(0, 1e-3, n_inputs), 0.0)
+    return Refinement((Stage(regressor, make_loss("giou"), quality),
+                       Stage(regressor, make_loss("smooth-l1"))))  # fmt: skip
+
+
+def tree_refinement(rng, n_inputs):
+    """Return a stage of two trees."""
+    loss = make_loss("dfl", n_bins=2)
+    trees = TreeRegressor(
+        rng.integers(0, n_inputs, (2, 3)), rng.normal(size=(2, 3)), rng.normal(size=(2, 4, 8)),
+        np.zeros(8), n_inputs,
+    )  # fmt: skip
+    return Refinement((Stage(trees, loss),))
 
 
 @pytest.fixture(scope="module")
