@@ -59,7 +59,7 @@ def mine(**options: Any) -> None:
 
 @click.command(
     epilog="Example:\n\n\b\n"
-    "bootstrap-det dataset ignore train.json --suspects mined/false_alarms.csv \\\\\n"
+    "bootstrap-det dataset ignore train.json --suspects mined/false_alarms.csv \\\n"
     "    --numbers 1,4,17 --label face --out mended.json\n"
 )
 @click.argument("path", type=PATH)
