@@ -7,8 +7,8 @@ _ROLE = re.compile(r":(?:attr|class|data|func|meth|mod):<code>~?([^<]+)</code>")
 
 
 def on_page_content(html: str, **_: Any) -> str:
-    """Return the page with ``:func:`name``` as a link to the name, where it has an entry."""
-    return _ROLE.sub(_link, html)
+    """Return the page with roles such as ``:func:`` as links, where the name has an entry."""
+    return _ROLE.sub(_link, html).replace(" - like", "-like")  # a type, not a difference
 
 
 def _link(role: re.Match[str]) -> str:

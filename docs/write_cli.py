@@ -51,7 +51,7 @@ def _commands(
 
 def _section(name: str, command: click.Command, context: click.Context) -> str:
     usage = " ".join(command.collect_usage_pieces(context))
-    rows = [_row(p) for p in command.get_params(context) if isinstance(p, click.Option)]
+    rows = [_row(option) for option in command.params if isinstance(option, click.Option)]
     lines = [
         f"\n## {name}\n",
         f"{_description(command)}\n",
@@ -63,7 +63,7 @@ def _section(name: str, command: click.Command, context: click.Context) -> str:
         '<details markdown="1"><summary>Options</summary>\n',
         "| option | what it does | default |",
         "|---|---|---|",
-        *(row for row in rows if row),
+        *rows,
         "\n</details>",
     ]
     return "\n".join(lines)
@@ -84,13 +84,12 @@ def _examples(command: click.Command) -> list[str]:
 
 
 def _row(option: click.Option) -> str:
-    """Return an option as a row of the table; empty for the help's own."""
-    if option.name == "help":
-        return ""
+    """Return an option as a row of the table."""
     names = [*option.opts, *option.secondary_opts]
     flags = ", ".join(f"`{name}`" for name in names[1:])
     first = f"`{names[0]}{_value(option)}`" + (f", {flags}" if flags else "")
-    notes = [option.help, option.required and "Required.", option.multiple and "Again for more."]
+    more = option.multiple and "again" not in (option.help or "")
+    notes = [option.help, option.required and "Required.", more and "Again for more."]
     default = option.show_default
     if default is True:
         default = f"`{option.default}`"

@@ -6,6 +6,7 @@ import importlib.util
 import re
 import shlex
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +27,7 @@ PROGRAM = "bootstrap-det"
 SCRIPT = "run_bootstrap.py"  # train by another name
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-_REASON = re.compile(r"<!-- not run: (.+?) -->\s*(?:<!-- [\w-]+ -->\s*)?\Z", re.DOTALL)
+_REASON = re.compile(r"<!-- not run: ([^>]+?) -->\s*(?:<!-- [\w-]+ -->\s*)?\Z")
 _OPTION = re.compile(r"(?<![\w-])--[A-Za-z][\w-]*")
 # Of programs that are not ours.
 _FOREIGN = {"--copies"}
@@ -162,6 +163,8 @@ def workshop(tmp_path_factory, toy):
         (shutil.copytree if source.is_dir() else shutil.copy)(source, folder / name)
     write_annotations(test, folder / "VOC2007", format="voc", copy_images=True)
     shutil.copytree(folder / "VOC2007", folder / "mine")
+    for xml in (folder / "mine/Annotations").glob("*.xml"):
+        xml.write_text(xml.read_text("utf-8").replace("cross<", "prohibitory<"), "utf-8")
     (folder / "cars").mkdir()
     write_annotations(test, folder / "cars/annotations.json", format="coco", copy_images=True)
     toy.detector.save(folder / "model.bdet")
@@ -226,14 +229,13 @@ def test_commands_are_understood(page):
                 pytest.fail(f"{where}: {arguments}: {error.format_message()}")
 
 
-def test_what_is_not_run_has_a_reason(record_property):
-    """List the blocks that are parsed only; CI shows them with ``-rA``."""
+def test_what_is_not_run_has_a_reason():
+    """List the blocks that are parsed only; ``pytest -rP`` shows the list."""
     skipped = [block for block in BLOCKS if block.reason]
     ran = [b for b in BLOCKS if not b.reason and b.language in ("python", "bash")]
-    record_property("not_run", len(skipped))
-    for block in skipped:
-        print(f"{block.where} is not run: {block.reason}")
-    print(f"{len(ran)} blocks run, {len(skipped)} are not")
+    listed = [f"{block.where} is not run: {block.reason}" for block in skipped]
+    listed.append(f"{len(ran)} blocks run, {len(skipped)} are not")
+    sys.stdout.write("\n".join(listed) + "\n")
     assert all(len(block.reason) > 10 for block in skipped)
     assert not [b.where for b in skipped if b.language == "python"]
     assert len(ran) >= 40
@@ -319,6 +321,12 @@ def test_help_has_an_example_that_works(verb):
     for arguments in examples:
         assert arguments[: len(verb.split())] == verb.split()
         parse(arguments)
+
+
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.replace(" ", "-"))
+def test_every_option_says_what_it_does(verb):
+    options = [each for each in VERBS[verb].params if isinstance(each, click.Option)]
+    assert [option.name for option in options if not option.help] == []
 
 
 def test_the_page_of_the_command_line_is_current():
