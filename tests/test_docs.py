@@ -7,7 +7,7 @@ import re
 import shlex
 import shutil
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import click
@@ -168,9 +168,14 @@ def workshop(tmp_path_factory, toy):
     (folder / "cars").mkdir()
     write_annotations(test, folder / "cars/annotations.json", format="coco", copy_images=True)
     toy.detector.save(folder / "model.bdet")
-    for run in ("faces", "signs", "mine"):
+    of_signs = [replace(template, label="prohibitory") for template in toy.detector.templates]
+    for run, detector in (
+        ("faces", toy.detector),
+        ("signs", toy.detector.with_templates(of_signs)),
+        ("mine", toy.detector.with_templates(of_signs)),
+    ):
         (folder / "runs" / run).mkdir(parents=True)
-        shutil.copy(folder / "model.bdet", folder / "runs" / run)
+        detector.save(folder / "runs" / run / "model.bdet")
     shutil.copy(folder / "photos/00.jpg", folder / "photo.jpg")
     large = np.tile(bootstrap_det.read_image(folder / "photo.jpg"), (6, 5))
     for name in ("large.jpg", "aerial.jpg"):
