@@ -18,10 +18,9 @@ from validation import MIN_SIDE, TO_WIDER, clean_faces
 from bootstrap_det import BootstrapParams, Dataset, Detector, Jitter, Pyramid, evaluate_detector
 from bootstrap_det import train as train_detector
 from bootstrap_det.boxes import SAME_BOX
-from bootstrap_det.channels import ACF
+from bootstrap_det.channels import ACF, default_channels
 from bootstrap_det.classifiers import BoostedLearner, LinearLearner
 from bootstrap_det.data.named import Splits
-from bootstrap_det.training import default_channels
 
 JITTER = {"n_copies": 1, "blur": 0.8, "pixel_noise": 5.0, "gain": 0.3}
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {

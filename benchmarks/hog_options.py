@@ -15,9 +15,8 @@ from typing import Any
 from validation import MIN_SIDE, TO_WIDER, validation_set
 
 from bootstrap_det import BootstrapParams, Dataset, Jitter, Pyramid, evaluate_detector, train
-from bootstrap_det.channels import HOG
+from bootstrap_det.channels import HOG, default_channels
 from bootstrap_det.data import Crops, named
-from bootstrap_det.training import default_channels
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "default": {},

@@ -34,13 +34,13 @@ from bootstrap_det import (
     train,
 )
 from bootstrap_det.boxes import overlap
+from bootstrap_det.channels import default_channels
 from bootstrap_det.classifiers import BoostedLearner
 from bootstrap_det.data import Crops, Picture, merge, named, read_negatives
 from bootstrap_det.detector import Template
 from bootstrap_det.mining import Callback
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.samples import with_margin
-from bootstrap_det.training import default_channels
 
 SIDE = 36  # pixels of the window, as of the frontal template
 TILT = 22.0  # degrees

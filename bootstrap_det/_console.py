@@ -256,6 +256,7 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
             )
     console.print(f"\n{summary['seconds_total']:.0f} s in all. The files are in {out}:")
     for name, what in (
+        ("report.html", "all of it as one page: open it in a browser"),
         ("model.bdet", "the detector: bootstrap-det detect --model ..."),
         ("summary.json", "every number of this run"),
         ("hard_negatives/", "what each round mined, the hardest first"),

@@ -35,8 +35,9 @@ from bootstrap_det.cli_inspect import inspect
 from bootstrap_det.cli_mend import balance, crops, merge, tile
 from bootstrap_det.cli_mine import ignore, mine
 from bootstrap_det.cli_refine import refine
+from bootstrap_det.cli_report import report
 from bootstrap_det.cli_synth import synth
-from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.exceptions import BootstrapDetError, ParameterError
 
 # Everything that imports numba is imported inside the commands: --help answers at once.
 
@@ -135,6 +136,7 @@ main.add_command(detect)
 main.add_command(inspect)
 main.add_command(mine)
 main.add_command(refine)
+main.add_command(report)
 dataset.add_command(download)
 dataset.add_command(synth)
 dataset.add_command(ignore)
@@ -153,9 +155,11 @@ def run_bootstrap() -> None:
 
 def _train(options: dict[str, Any]) -> None:
     from rich.console import Console
+    from rich.markup import escape
 
     from bootstrap_det import jobs, runs
     from bootstrap_det._console import RunDisplay, print_summary
+    from bootstrap_det.report import write_report
 
     console = Console(stderr=True)
     job = jobs.make_job(options)
@@ -163,6 +167,10 @@ def _train(options: dict[str, Any]) -> None:
     console.print(job.headline(), highlight=False)
     with display.progress:
         summary = runs.run_training(job, callbacks=[display])
+    try:
+        write_report(job.out)
+    except BootstrapDetError as error:  # the run is complete without its page
+        console.print(f"[yellow]report.html was not written:[/] {escape(str(error))}")
     print_summary(console, summary, job.out)
     if options["as_json"]:
         click.echo(json.dumps(summary))

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 # Everything that imports numba is imported inside the command: --help answers at once.
 
 _FILES = ("classes.png", "background.png", "sizes.png", "fit.png", "places.png", "outliers.png",
-          "inspection.json")  # fmt: skip
+          "inspection.json", "inspection.html")  # fmt: skip
 _DATA = options(
     click.argument("path", type=PATH, required=False, metavar="[DATA]"),
     click.option("--dataset", metavar="NAME", help="Named data set, instead of DATA."),
@@ -79,7 +79,7 @@ def inspect(**given: Any) -> None:
     with one_sentence():
         _check_folder(given["out"], given["overwrite"])
         data, found = _inspected(given)
-        written = _write(found, data, given["out"])
+        written = _write(found, data, given)
     if given["as_json"]:
         click.echo(json.dumps(found.to_dict(), indent=2))
     else:
@@ -121,20 +121,26 @@ def _check_folder(folder: Path | None, overwrite: bool) -> None:
         )
 
 
-def _write(found: Inspection, data: Dataset, folder: Path | None) -> str:
-    """Write figures, sheet and numbers; return what to say about them."""
+def _write(found: Inspection, data: Dataset, given: dict[str, Any]) -> str:
+    """Write figures, sheet, numbers and page; return what to say about them."""
     from bootstrap_det._files import write_json
     from bootstrap_det.data.formats.writing import make_folder
     from bootstrap_det.inspection import write_figures
+    from bootstrap_det.report import write_inspection_page
 
+    folder = given["out"]
     if folder is None:
         return "No figures were written; --out FOLDER writes one for each measure."
     make_folder(folder)
     for name in _FILES:  # an earlier sheet would stay where nothing is an outlier any more
         (folder / name).unlink(missing_ok=True)
-    names = [path.name for path in write_figures(found, folder, dataset=data)]
+    figures = write_figures(found, folder, dataset=data)
     write_json(folder / "inspection.json", found.to_dict())
-    return f"{folder} has {', '.join(names)} and inspection.json."
+    write_inspection_page(
+        folder / "inspection.html", found, figures, fill=lambda command: _filled(command, given)
+    )
+    names = ", ".join(path.name for path in figures)
+    return f"{folder} has {names}, inspection.json and inspection.html, a page of all of it."
 
 
 def _filled(command: str, given: dict[str, Any]) -> str:

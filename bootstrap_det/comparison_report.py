@@ -1,4 +1,4 @@
-"""A comparison as files: a table for people, two for programs, and a picture."""
+"""A comparison as files: a table for people, two for programs, a picture, and a page."""
 
 from __future__ import annotations
 
@@ -10,18 +10,22 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from bootstrap_det._files import atomic_write, write_bytes, write_json
+from bootstrap_det._files import write_bytes, write_json
 from bootstrap_det.comparison import MEASURES, Outcome, Row, summarise
+from bootstrap_det.report.numbers import Table
+from bootstrap_det.report.pages import write_strategies_page
 
 HEADINGS = (
     "strategy", "AP@0.5", "vs first", "recall@0.1", "recall@1", "missed@1e-4", "negatives",
     "windows", "seconds", "",
 )  # fmt: skip
-FILES = ("comparison.md", "comparison.csv", "comparison.json", "comparison.png")
+FILES = (
+    "comparison.md", "comparison.csv", "comparison.json", "comparison.png", "comparison.html",
+)  # fmt: skip
 
 
 def write_comparison(outcomes: Sequence[Outcome], out: Path, *, title: str, command: str) -> None:
-    """Write the table as Markdown, CSV and JSON, and the plot, into a folder.
+    """Write the table as Markdown, CSV and JSON, the plot, and a page of both, into a folder.
 
     Raises
     ------
@@ -39,8 +43,13 @@ def write_comparison(outcomes: Sequence[Outcome], out: Path, *, title: str, comm
         "outcomes": [_jsonable(asdict(outcome)) for outcome in outcomes],
     }
     write_json(out / FILES[2], content)
-    with atomic_write(out / FILES[3]) as stream:
-        plot(outcomes, title).savefig(stream, format="png", dpi=120)
+    picture = io.BytesIO()
+    plot(outcomes, title).savefig(picture, format="png", dpi=120)
+    write_bytes(out / FILES[3], picture.getvalue())
+    table = Table(_explained(n_seeds), list(HEADINGS), [cells(row) for row in rows])
+    write_strategies_page(
+        out / FILES[4], table, title=title, command=command, plot=picture.getvalue()
+    )
 
 
 def cells(row: Row) -> list[str]:

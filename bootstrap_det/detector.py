@@ -24,7 +24,7 @@ from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.data import Dataset, by_group
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.hierarchy import with_classes
-from bootstrap_det.images import check_image, to_grey, to_rgb
+from bootstrap_det.images import check_image, in_color
 from bootstrap_det.location import LocationPrior
 from bootstrap_det.model_files import pack_parts, unpack_parts
 from bootstrap_det.persistence import (
@@ -40,7 +40,6 @@ from bootstrap_det.scanning import ScoredLevel as ScoredLevel
 from bootstrap_det.suppression import SUPPRESSIONS, Suppression
 from bootstrap_det.templates import Template as Template  # what a detector is made of
 from bootstrap_det.templates import check_classes, check_templates
-from bootstrap_det.windows import window_features
 
 
 class Detector:
@@ -112,7 +111,7 @@ class Detector:
         self.provenance = dict(provenance or {})
         self.scanner = Scanner(self.templates, channels, self.pyramid, location)
         check_templates(self.templates, channels)
-        check_classes(self.classes, self.templates, channels)
+        check_classes(self.classes, self.templates)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -179,7 +178,7 @@ class Detector:
             warnings.warn(note, UserWarning, stacklevel=2)
         found = self.scan(image, threshold=self.floor(threshold), n_threads=n_threads)
         settled = self.settle(found, threshold=threshold, image_id=image_id)
-        return self.classified(image, found, settled)
+        return self.classified(image, settled)
 
     def floor(self, threshold: float | None = None) -> float:
         """Return the least score of windows that bear on detections of a threshold and more."""
@@ -199,10 +198,8 @@ class Detector:
         detections = self.suppress(found, image_id=image_id)
         return detections[detections.scores >= limit]
 
-    def classified(
-        self, image: NDArray[Any], found: Candidates, detections: Detections
-    ) -> Detections:
-        """Return detections with the classes of the windows that they came from.
+    def classified(self, image: NDArray[Any], detections: Detections) -> Detections:
+        """Return detections with the classes of what is in their boxes.
 
         Without a second level they are returned as they are.
 
@@ -210,20 +207,12 @@ class Detector:
         ----------
         image : ndarray
             The picture that was scanned.
-        found : Candidates
-            What the scan gave.
         detections : Detections
-            What :meth:`suppress` or :meth:`settle` left of it.
+            What :meth:`suppress` or :meth:`settle` left.
         """
         if not self.classes:
             return detections
-        assert detections.sources is not None  # of a scan
-        windows = found.windows[detections.sources]
-        extents = [template.window for template in self.templates]
-        pixels = self.prepare(image)
-        features = window_features(pixels, self.pyramid, extents, self.channels, windows)
-        models = [self.classes[template.label] for template in self.templates]
-        return with_classes(detections, models, windows[:, 3], features)
+        return with_classes(detections, self.classes, check_image(image, "Detector.detect"))
 
     def detect_batch(
         self, images: Iterable[NDArray[Any]], *, threshold: float | None = None, n_jobs: int = 1
@@ -354,7 +343,7 @@ class Detector:
 
     def prepare(self, image: NDArray[Any]) -> NDArray[Any]:
         """Return the picture as the channels read it: checked, and grey when they are."""
-        return in_color(check_image(image, "Detector.detect"), self.channels)
+        return in_color(check_image(image, "Detector.detect"), self.channels.color)
 
 
 _SETTINGS = ("threshold", "nms_threshold", "nms_kind", "suppression", "across_labels")
@@ -364,11 +353,6 @@ _PARTS = ("pyramid", "classes", "location", "provenance")
 def _number(threshold: float) -> float:
     """Return a threshold, checked; infinities are allowed."""
     return threshold if threshold == -np.inf else check_float(threshold, "threshold", "scan")
-
-
-def in_color(image: NDArray[Any], channels: Channels) -> NDArray[Any]:
-    """Return a picture as the channels read it, grey or RGB."""
-    return to_grey(image) if channels.color == "grey" else to_rgb(image)
 
 
 def as_found(dataset: Dataset, detector: Detector) -> Dataset:

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from bootstrap_det import __version__
 from bootstrap_det.persistence import check_format, read_arrays
-
-_PACKAGES = (
-    "numpy", "numba", "scikit-learn", "imbalanced-learn", "scikit-image", "opencv-python-headless",
-    "pillow", "pycocotools", "joblib", "pyyaml", "rich", "click",
-)  # fmt: skip
+from bootstrap_det.versions import package_versions, python_version
 
 
 def environment() -> dict[str, Any]:
     """Return the versions of the package and of what it stands on, and the machine."""
     return {
         "bootstrap_det": __version__,
-        "python": platform.python_version(),
+        "python": python_version(),
         "system": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
-        **{name: _version(name) for name in _PACKAGES},
+        **package_versions(),
     }
 
 
@@ -55,10 +50,3 @@ def as_text(facts: dict[str, Any], indent: str = "") -> str:
         else:
             lines.append(f"{indent}{name:<{width}}  {value}")
     return "\n".join(lines)
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -207,6 +207,11 @@ def to_grey(image: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(pixels @ _LUMA, dtype=np.float32)
 
 
+def in_color(image: NDArray[Any], color: str) -> NDArray[Any]:
+    """Return a picture as ``"grey"`` or ``"rgb"``."""
+    return to_grey(image) if color == "grey" else to_rgb(image)
+
+
 def to_rgb(image: NDArray[Any]) -> NDArray[Any]:
     """Return a picture in memory as RGB, shape (height, width, 3), uint8 or float32.
 

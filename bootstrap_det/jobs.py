@@ -16,7 +16,7 @@ from typing import Any
 
 from bootstrap_det.boxes import SAME_BOX, relative
 from bootstrap_det.budgets import with_budget
-from bootstrap_det.channels import Channels, make_channels
+from bootstrap_det.channels import Channels, default_channels, make_channels
 from bootstrap_det.classifiers import BoostedLearner, Learner, LinearLearner
 from bootstrap_det.data import (
     Dataset,
@@ -37,7 +37,7 @@ from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.refining import refine, remapped, require_objects
 from bootstrap_det.runs import Job, RunFolder
 from bootstrap_det.samples import Jitter
-from bootstrap_det.training import as_window, default_channels, labels_to_train
+from bootstrap_det.training import as_window, labels_to_train
 
 Options = dict[str, Any]
 

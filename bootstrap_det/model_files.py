@@ -10,13 +10,18 @@ from numpy.typing import NDArray
 
 from bootstrap_det.channels import Channels, make_channels
 from bootstrap_det.classifiers.class_model import ClassModel
-from bootstrap_det.classifiers.files import pack_classes, pack_model, unpack_classes, unpack_model
+from bootstrap_det.classifiers.files import (
+    pack_classes,
+    pack_model,
+    unpack_classes,
+    unpack_model,
+    unpack_window,
+)
 from bootstrap_det.location import LocationPrior
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.refinement.files import pack_refinement, unpack_refinement
 from bootstrap_det.refinement.stages import Refinement
 from bootstrap_det.templates import Template
-from bootstrap_det.windows import Window
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -66,16 +71,16 @@ def unpack_parts(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     """
     templates = [
         Template(
-            Window(tuple(entry["window"]["size"]), tuple(entry["window"]["object_box"])),
+            unpack_window(entry["window"]),
             unpack_model(entry, arrays, index),
             str(entry["label"]),
             _refinement(entry, arrays, index),
         )
         for index, entry in enumerate(header["templates"])
     ]
-    classes = {  # files of version 2 and before have none
+    classes = {  # files of version 3 and before have none, or such that saw the template's window
         group: unpack_classes(entry, arrays, index)
-        for index, (group, entry) in enumerate(sorted(header.get("classes", {}).items()))
+        for index, (group, entry) in enumerate(sorted(_classes(header).items()))
     }
     location = header.get("location")  # files of version 3 and before have none
     return {
@@ -94,3 +99,10 @@ def _refinement(entry: dict[str, Any], arrays: Arrays, index: int) -> Refinement
     if "refinement" not in entry:
         return None
     return unpack_refinement(entry["refinement"], arrays, index)
+
+
+def _classes(header: dict[str, Any]) -> dict[str, Any]:
+    """Return the entries of a second level, those of version 3 with the view that they had."""
+    window, channels = header["templates"][0]["window"], header["channels"]
+    usual = {"window": window, "channels": channels}
+    return {group: {**usual, **entry} for group, entry in header.get("classes", {}).items()}

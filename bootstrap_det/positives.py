@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
+from bootstrap_det.classifiers.class_model import ClassView
 from bootstrap_det.data import Crops, Dataset, Picture, Skipped
-from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.mining import Callback, Recipe
+from bootstrap_det.images import in_color
+from bootstrap_det.mining import Callback, Members, Recipe
 from bootstrap_det.mining.records import notify
-from bootstrap_det.samples import COPY, Jitter, ObjectRows, object_features, with_margin
+from bootstrap_det.pyramid import Pyramid
+from bootstrap_det.samples import Jitter, ObjectRows, object_features, with_margin
 from bootstrap_det.views import facing
 from bootstrap_det.windows import check_reach
 
@@ -103,7 +106,7 @@ def _of_crops(
     margin = min(min(crops.pixels.shape[1:3]) - 1, max(crops.pixels.shape[1:3]) // 3)
     box = np.array(crops.object_box) + margin
     for index in indices:
-        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels)
+        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels.color)
         rng = np.random.default_rng([seed, int(index)])
         rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
     return replace(_stacked(rows, recipe), labels=np.full(len(rows), crops.label))
@@ -194,11 +197,32 @@ def facing_one_way(positives: Positives, recipe: Recipe, jitter: Jitter | None) 
     return replace(positives, rows=positives.rows.rows(chosen))
 
 
-def upright_rows(positives: Positives, jitter: Jitter) -> ObjectRows:
-    """Return the windows that show objects and copies as they are, without mirror images.
+def class_members(
+    dataset: Dataset, recipe: Recipe, view: ClassView, *, jitter: Jitter, **options: Any
+) -> Members:
+    """Return the objects of a group as the model of its classes sees them.
 
-    What strategies asked for, turned copies and windows beside objects, is left out, too.
+    Copies are those of ``jitter``, without what strategies asked for and without mirror images:
+    the mirror image of an arrow is of another class.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Labelled by class.
+    recipe : Recipe
+        Of the group's template; only objects that its pyramid reaches take part.
+    view : ClassView
+        What classes are told by.
+    jitter : Jitter
+        Changed copies.
+    **options
+        Further ones of :func:`positive_features`.
     """
-    rows = positives.rows
-    each = 2 if jitter.mirror else 1  # a row is followed by its mirror image
-    return rows.rows((np.arange(len(rows)) % each == 0) & (rows.kinds == COPY))
+    members = dataset.members(recipe.label)
+    smallest = recipe.pyramid.min_object_size or recipe.window.object_size[0]
+    pyramid = Pyramid(**{**recipe.pyramid.get_params(), "min_object_size": smallest,
+                         "exponents": None})  # fmt: skip
+    finer = replace(recipe, window=view.window, channels=view.channels, pyramid=pyramid)
+    upright = replace(jitter, mirror=False, turns=(), n_near=0)
+    found = positive_features(dataset, finer, members=members, jitter=upright, **options)
+    return Members(found.rows, found.labels, members, view)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from bootstrap_det.channels import Channels
+from bootstrap_det.channels import Channels, default_channels
 from bootstrap_det.data import Dataset
 from bootstrap_det.data.check import WARNING, Finding
 from bootstrap_det.positives import MIN_OVERLAP
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.training import default_channels
 from bootstrap_det.windows import Window, check_reach
 
 

@@ -6,8 +6,14 @@
     rounds.jsonl        one RoundRecord a line, written as each round ends
     summary.json        the run in one object
     detections.json     COCO results of the final detector on the test set
+    test_set.json       the annotations that were measured against, and where the pictures are
+    test_pictures/      test pictures that are no files (drawn or composed), at most 60 of them
+    rounds_detections/  what each round's detector found in them, at most 300 a picture and
+                        200,000 in all, written as each round ends; final.json is of the whole
+                        detector, where it is measured apart
     hard_negatives/     the hardest windows that each round mined, as a sheet and as a list
     checkpoint/         what --resume goes on from, one file a view
+    report.html         all of this for people, made by bootstrap_det.report from the rest
 """
 
 from __future__ import annotations
@@ -44,13 +50,24 @@ from bootstrap_det.mining import (
 from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
 from bootstrap_det.mining.records import notify
 from bootstrap_det.refinement.params import RefineParams
+from bootstrap_det.round_detections import (
+    FINAL,
+    FOLDER,
+    PICTURES,
+    TEST_SET,
+    write_detections,
+    write_test_set,
+)
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import TrainingResult, train_recipes
+from bootstrap_det.versions import package_versions, python_version
 
 SUMMARY_FORMAT = 1
-_FILES = ("model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html")
+_FILES = (
+    "model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html", TEST_SET,
+)  # fmt: skip
 _LEARNERS = {"svm": "linear SVM", "boosted": "boosted trees"}
-_FOLDERS = ("hard_negatives", "checkpoint")
+_FOLDERS = ("hard_negatives", "checkpoint", FOLDER, PICTURES)
 
 
 @dataclass(frozen=True)
@@ -201,6 +218,13 @@ class _Writer(Callback):
         self.folder, self.job = folder, job
         self.fingerprint = job.fingerprint()
         self.records: list[RoundRecord] = []
+        self.scans: list[ScanEvaluation] = []
+        self._knows_test_set = False
+
+    @property
+    def several(self) -> bool:
+        """Whether rounds are those of one of several templates."""
+        return len(self.job.recipes) * self.job.n_views > 1
 
     def earlier_states(self) -> list[TrainingState]:
         """Return the state of each view that has a checkpoint."""
@@ -219,16 +243,26 @@ class _Writer(Callback):
         self.records = [*earlier, *state.records]
         lines = [json.dumps(each.to_dict(), allow_nan=False) for each in self.records]
         write_bytes(self.folder.file("rounds.jsonl"), ("\n".join(lines) + "\n").encode())
+        name = f"{f'template_{record.view}_' if self.several else ''}round_{record.round}"
         if record.round and len(state.mined_scores):
-            several = len(self.job.recipes) * self.job.n_views > 1
-            view = f"template_{record.view}_" if several else ""
-            sheet = self.folder.file("hard_negatives", f"{view}round_{record.round}.png")
+            sheet = self.folder.file("hard_negatives", f"{name}.png")
             write_hard_negatives(state, self.job.negatives, sheet)
+        if self.scans:
+            self.keep_detections(f"{name}.json", record.round, record.view)
         assert state.whole is not None  # a round has ended
         state.whole.save(self.folder.file("model.bdet"))
         # Last, so that whatever a resume finds was finished.
         checkpoint = self.folder.checkpoint(record.view)
         save_checkpoint(self.folder.file("checkpoint", checkpoint.name), state, self.fingerprint)
+
+    def keep_detections(self, name: str, round_index: int | None, view: int = 0) -> None:
+        """Write what the detector measured last found, and what it was measured against."""
+        assert self.job.test is not None  # there are measures
+        if not self._knows_test_set:
+            write_test_set(self.scans[-1], self.job.test, self.folder.file)
+            self._knows_test_set = True
+        path = self.folder.file(FOLDER, name)
+        write_detections(path, self.scans[-1], round_index=round_index, view=view)
 
 
 def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, Any]:
@@ -245,7 +279,7 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
     folder = RunFolder(job.out, overwrite=job.overwrite, resume=job.resume)
     writer = _Writer(folder, job)
     states = writer.earlier_states() if job.resume else []
-    scans: list[ScanEvaluation] = []
+    scans = writer.scans
 
     def evaluate(detector: Detector) -> dict[str, Any]:
         scans.append(_evaluate(job, detector, callbacks))
@@ -270,6 +304,9 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
     # Else each label was measured alone, or before its last step, or a finished run is resumed.
     if job.test and not measured_all:
         evaluate(result.detector)
+        writer.keep_detections(FINAL, None)
+    else:  # of the run that this one goes on from
+        (folder.path / FOLDER / FINAL).unlink(missing_ok=True)
     return _finish(job, folder, result, scans, time.perf_counter() - start)
 
 
@@ -324,6 +361,7 @@ def _summary(
     return {
         "format": SUMMARY_FORMAT,
         "version": __version__,
+        "versions": {"python": python_version(), **package_versions()},
         "command": job.command,
         "dataset": job.name,
         "seed": job.params.seed,

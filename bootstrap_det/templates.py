@@ -93,10 +93,8 @@ def check_templates(templates: tuple[Template, ...], channels: Channels) -> None
             )
 
 
-def check_classes(
-    classes: Mapping[str, ClassModel], templates: Sequence[Template], channels: Channels
-) -> None:
-    """Raise ParameterError unless each label has a model of its classes that fits, or none has."""
+def check_classes(classes: Mapping[str, ClassModel], templates: Sequence[Template]) -> None:
+    """Raise ParameterError unless each label has a model of its classes, or none has."""
     labels = sorted({template.label for template in templates})
     if not classes:
         return
@@ -105,12 +103,9 @@ def check_classes(
             f"The 'classes' of a Detector must be of each of its labels, "
             f"{', '.join(map(repr, labels))}, or of none. Got {', '.join(map(repr, classes))}."
         )
-    for template in templates:
-        n_features = classes[template.label].n_features
-        n_cells = int(np.prod(channels.grid_shape(template.window.size)))
-        if n_features != channels.n_window_channels * n_cells:
+    for label in labels:
+        if classes[label].view is None:
             raise ParameterError(
-                f"The classes of {template.label!r} have weights of {n_features} features, but a "
-                f"window has {channels.n_window_channels * n_cells}. Train them with the same "
-                "channels and window."
+                f"The classes of {label!r} do not say what they look at. Give their ClassModel "
+                "the 'view' that it was trained with."
             )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -92,10 +92,7 @@ def detect_tiled(
     parts = _scan_tiles(fine, pixels, tiles, least, n_threads)
     parts.append(_scan_coarse(detector, pixels, limit, least, n_threads))
     settled = detector.settle(Candidates.concatenate(parts), threshold=threshold, image_id=image_id)
-    if not detector.classes:
-        return settled
-    scanned = [*((fine, _cut(pixels, box)) for box in tiles), (detector, pixels)]
-    return _classified(parts, scanned, settled)
+    return detector.classified(pixels, settled)
 
 
 def default_overlap(detector: Detector, tile: tuple[int, int]) -> int:
@@ -165,30 +162,6 @@ def _fine(detector: Detector, limit: float) -> Detector:
 def _cut(pixels: NDArray[Any], tile: NDArray[np.int64]) -> NDArray[Any]:
     x1, y1, x2, y2 = tile.tolist()
     return np.ascontiguousarray(pixels[y1:y2, x1:x2])
-
-
-def _classified(
-    parts: Sequence[Candidates],
-    scanned: Iterable[tuple[Detector, NDArray[Any]]],
-    detections: Detections,
-) -> Detections:
-    """Return detections with classes, each from the part of the picture that its window is of."""
-    assert detections.sources is not None  # they come from a scan
-    ends = np.cumsum([len(part.scores) for part in parts])
-    owner = np.searchsorted(ends, detections.sources, side="right")
-    columns: dict[str, list[NDArray[Any]]] = {}
-    order = [np.zeros(0, np.intp)]
-    for index, (part, (detector, pixels)) in enumerate(zip(parts, scanned, strict=True)):
-        rows = np.flatnonzero(owner == index)
-        own = detections[rows]
-        inside = replace(own, sources=own.sources - (ends[index] - len(part.scores)))
-        found = detector.classified(pixels, part, inside)
-        order.append(rows)
-        for name in ("classes", "class_probabilities", "probabilities"):
-            columns.setdefault(name, []).append(getattr(found, name))
-    back = np.argsort(np.concatenate(order))
-    joined: dict[str, Any] = {n: np.concatenate(each)[back] for n, each in columns.items()}
-    return replace(detections, **joined)
 
 
 def _window_boxes(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float, check_size
-from bootstrap_det.channels import ACF, HOG, Channels
+from bootstrap_det.channels import Channels, default_channels
 from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
@@ -31,7 +31,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.loop import Evaluate
 from bootstrap_det.mining.records import RoundRecord
-from bootstrap_det.positives import Positives, facing_one_way, positive_features, upright_rows
+from bootstrap_det.positives import Positives, class_members, facing_one_way, positive_features
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.refining import refine
@@ -40,18 +40,6 @@ from bootstrap_det.views import split_views
 from bootstrap_det.windows import Window
 
 DEFAULT_WINDOW_AREA = 40 * 40  # pixels; large enough for details, small enough for fast scans
-
-
-def default_channels(name: str = "acf", learner: str = "boosted") -> HOG | ACF:
-    """Return the features that detectors are trained with unless told otherwise.
-
-    For ``"hog"``: small cells, signed orientations, interpolation and a noise floor of two grey
-    levels. For ``"acf"``: blocks of 2 pixels, normalised by the window, or locally for a linear
-    classifier. What each brings is measured in ``docs/results.md``.
-    """
-    if name == "hog":
-        return HOG(cell_size=4, n_orientations=12, signed=True, interpolate=True, epsilon=2.0)
-    return ACF(normalise="window" if learner == "boosted" else "local")
 
 
 @dataclass(frozen=True)
@@ -235,8 +223,8 @@ def train_recipes(
     classes: dict[str, Any] = {}
     if strategy.by_group:
         members = {
-            label: Members(upright_rows(own, jitter), own.labels, dataset.members(label))
-            for label, own in found.items()
+            recipe.label: _members(dataset, recipe, strategy, jitter, params, callbacks)
+            for recipe in recipes
         }
         detector, classes = strategy.refined(detector, grouped, members, params, callbacks)
     records = tuple(record for state in ended for record in state.records)
@@ -255,6 +243,21 @@ def _positives(
     return positive_features(
         dataset, recipe, members=members, jitter=jitter, seed=params.seed, n_jobs=params.n_jobs,
         skip_bad=params.skip_bad, callbacks=callbacks,
+    )  # fmt: skip
+
+
+def _members(
+    dataset: Dataset,
+    recipe: Recipe,
+    strategy: Strategy,
+    jitter: Jitter,
+    params: BootstrapParams,
+    callbacks: Sequence[Callback],
+) -> Members:
+    """Return the objects of a label's classes as their model sees them."""
+    return class_members(
+        dataset, recipe, strategy.class_view(recipe.window), jitter=jitter, seed=params.seed,
+        n_jobs=params.n_jobs, skip_bad=params.skip_bad, callbacks=callbacks,
     )  # fmt: skip
 
 

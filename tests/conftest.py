@@ -146,3 +146,11 @@ def parts_of(model):
 
     entry, arrays = pack_model(model, 0)
     return {**entry, **{name: array.tolist() for name, array in arrays.items()}}
+
+
+@pytest.fixture(scope="session")
+def report_runs(tmp_path_factory):
+    """Return the folders of small runs, trained through the command line; not to be changed."""
+    from report_runs import make_runs
+
+    return make_runs(tmp_path_factory.mktemp("report"))

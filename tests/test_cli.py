@@ -121,7 +121,7 @@ def test_train_writes_the_run_folder(run_folder):
     names = {path.name for path in run_folder.iterdir()} - {"stdout.json"}
     assert names == {
         "model.bdet", "rounds.jsonl", "summary.json", "detections.json", "hard_negatives",
-        "checkpoint",
+        "checkpoint", "report.html", "test_set.json", "rounds_detections",
     }  # fmt: skip
     summary = json.loads((run_folder / "summary.json").read_text())
     assert json.loads((run_folder / "stdout.json").read_text()) == summary
@@ -216,7 +216,7 @@ def test_info_prints_versions_and_models(run_folder):
     assert "ACF" in invoke("info", run_folder / "model.bdet").stdout
 
 
-@pytest.mark.parametrize("verb", [[], ["train"], ["detect"], ["evaluate"], ["info"]])
+@pytest.mark.parametrize("verb", [[], ["train"], ["detect"], ["evaluate"], ["info"], ["report"]])
 def test_help_has_an_example(verb):
     result = invoke(*verb, "--help")
     assert result.exit_code == 0
@@ -289,7 +289,7 @@ def test_overwrite_leaves_foreign_files_alone(data, tmp_path):
     assert invoke(*train_arguments(data, out, "--rounds", "0")).exit_code == 1
     assert invoke(*train_arguments(data, out, "--rounds", "0", "--overwrite")).exit_code == 0
     assert (out / "thesis.txt").read_text() == "years of work"
-    assert not (out / "report.html").exists()
+    assert "<h1>run</h1>" in (out / "report.html").read_text()
 
 
 def copy_with(data, tmp_path, change):

@@ -86,8 +86,8 @@ def test_out_gets_figures_a_sheet_and_the_numbers(cars, tmp_path):
     result = invoke("inspect", cars / "cars.json", "--out", out)
     names = {path.name for path in out.iterdir()}
     assert names == {"classes.png", "background.png", "sizes.png", "fit.png", "places.png",
-                     "outliers.png", "inspection.json"}  # fmt: skip
-    assert "outliers.png and inspection.json" in " ".join(result.stderr.split())
+                     "outliers.png", "inspection.json", "inspection.html"}  # fmt: skip
+    assert "outliers.png, inspection.json and inspection.html" in " ".join(result.stderr.split())
     assert json.loads((out / "inspection.json").read_text())["objects"] == 12
     refused = invoke("inspect", cars / "cars.json", "--out", out, code=1)
     assert "of an earlier inspection. Give another folder, or --overwrite" in refused.stderr

@@ -47,6 +47,7 @@ def judged(verdicts, scores=None, n_objects=1, n_images=1):
         missed=(np.zeros(0, np.intp),) * n_images,
         n_objects=n_objects,
         n_images=n_images,
+        object_index=np.array([-1 if v == "-" else 0 for v in verdicts], np.intp),
     )
 
 

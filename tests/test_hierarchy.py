@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from bootstrap_det import Detector, detect_tiled, evaluate_detector, load_dataset, train
 from bootstrap_det.boxes import overlap
+from bootstrap_det.channels import default_channels
 from bootstrap_det.classifiers import LinearLearner
 from bootstrap_det.classifiers.class_fitting import fit_classes
 from bootstrap_det.classifiers.class_model import ClassModel
@@ -35,13 +36,14 @@ from bootstrap_det.data import (
 from bootstrap_det.detections import Detections
 from bootstrap_det.evaluation import evaluate_classes
 from bootstrap_det.exceptions import DataError, ModelFormatError, ParameterError
+from bootstrap_det.hierarchy import box_features
 from bootstrap_det.images import write_image
 from bootstrap_det.imbalance import make_strategy
+from bootstrap_det.imbalance.classes import Hierarchical
 from bootstrap_det.mining import BootstrapParams
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.samples import Jitter
-from bootstrap_det.training import default_channels
-from bootstrap_det.windows import window_features
+from bootstrap_det.samples import Jitter, object_features
+from bootstrap_det.windows import Window
 
 SIDE = 24
 GROUPS = {f"{group}_{i}": group for group in ("lying", "standing") for i in (1, 2)}
@@ -270,7 +272,7 @@ def test_templates_are_those_of_a_flat_detector(bars):
         assert conftest.parts_of(one.model) == conftest.parts_of(other.model)
 
 
-def test_detections_are_the_flat_ones_with_the_class_of_their_windows(bars):
+def test_detections_are_the_flat_ones_with_the_class_of_their_boxes(bars):
     _, result, test = bars
     detector = result.detector
     flat = detector.replace(classes={})
@@ -280,17 +282,37 @@ def test_detections_are_the_flat_ones_with_the_class_of_their_windows(bars):
         assert plain.classes is plain.probabilities is None
         for name in ("boxes", "scores", "labels", "sources"):
             np.testing.assert_array_equal(getattr(found, name), getattr(plain, name))
-        scanned = detector.scan(image, threshold=detector.floor())
-        windows = scanned.windows[found.sources]
-        extents = [template.window for template in detector.templates]
-        features = window_features(image, detector.pyramid, extents, detector.channels, windows)
-        for index, template in enumerate(detector.templates):
-            own = found[windows[:, 3] == index]
-            model = detector.classes[template.label]
-            shares = model.probabilities(features[index])
+        for label, model in detector.classes.items():
+            own = found[found.labels == label]
+            if not len(own):
+                continue
+            shares = model.probabilities(box_features(image, own.boxes, model.view))
             assert own.classes.tolist() == [model.labels[i] for i in shares.argmax(axis=1)]
             np.testing.assert_array_equal(own.class_probabilities, shares.max(axis=1))
             np.testing.assert_allclose(own.probabilities, model.group_probabilities(own.scores))
+
+
+def test_a_box_is_seen_as_an_object_in_training(rng):
+    """The same box of the same picture, whether it was annotated or found."""
+    image = conftest.noise(rng, (90, 120))
+    draw(image, "lying_1", 30, 20)
+    box = np.array([[30.0, 20.0, 54.0, 44.0]])
+    view = Hierarchical(side=48).class_view(Window((24, 32)))
+    assert view.window.size == (40, 56)  # of the template's aspect, in whole cells
+    seen = box_features(image, box, view)
+    assert seen.shape == (1, view.n_features)
+    still = Jitter(n_copies=0, mirror=False)
+    ref = object_features(image, box[0], view.window, view.channels, still, rng)
+    np.testing.assert_array_equal(seen, ref.features)
+
+
+def test_colours_are_told_by_grey_histograms_too(rng):
+    image = np.repeat(conftest.noise(rng, (60, 60))[..., None], 3, axis=2)
+    view = Hierarchical().class_view(Window((24, 24)))
+    boxes = np.array([[5.0, 5.0, 30.0, 30.0]])
+    np.testing.assert_array_equal(
+        box_features(image, boxes, view), box_features(image[..., 0], boxes, view)
+    )
 
 
 def test_a_saved_detector_gives_the_same_classes(bars, tmp_path):
@@ -325,8 +347,10 @@ def test_classes_must_fit_the_detector(bars):
     with pytest.raises(ParameterError, match=r"'classes' of a Detector .*of none. Got 'lying'\."):
         detector.replace(classes={"lying": model})
     small = ClassModel(("a",), np.zeros((1, 3)), np.zeros(1))
-    with pytest.raises(ParameterError, match=r"'lying' have weights of 3 features, but"):
+    with pytest.raises(ParameterError, match=r"classes of 'lying' do not say what they look at"):
         detector.replace(classes={**detector.classes, "lying": small})
+    with pytest.raises(ParameterError, match=r"weights of 3 features, but its view of \(40, 40\)"):
+        ClassModel(("a",), np.zeros((1, 3)), np.zeros(1), view=model.view)
     alone = detector.of_label("standing")
     assert set(alone.classes) == {"standing"}
 

@@ -10,6 +10,7 @@ from conftest import noise
 
 from bootstrap_det import Detector, evaluate_detector, train
 from bootstrap_det.boxes import overlap
+from bootstrap_det.channels import default_channels
 from bootstrap_det.classifiers import LinearLearner
 from bootstrap_det.cli import main
 from bootstrap_det.data import Dataset, Picture, write_coco
@@ -27,7 +28,6 @@ from bootstrap_det.images import write_image
 from bootstrap_det.mining import BootstrapParams
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter
-from bootstrap_det.training import default_channels
 
 SIDE = 24
 

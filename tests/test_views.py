@@ -4,7 +4,7 @@ from conftest import noise
 
 from bootstrap_det import Detector
 from bootstrap_det.boxes import overlap
-from bootstrap_det.channels import ACF, HOG
+from bootstrap_det.channels import ACF, HOG, default_channels
 from bootstrap_det.classifiers import LinearLearner, LinearModel, TreeModel
 from bootstrap_det.data import Crops, Dataset, Picture
 from bootstrap_det.detector import Template
@@ -13,7 +13,7 @@ from bootstrap_det.mining import BootstrapParams, Callback, Recipe
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.runs import Job, run_training
 from bootstrap_det.samples import Jitter
-from bootstrap_det.training import default_channels, train
+from bootstrap_det.training import train
 from bootstrap_det.views import facing, split_views
 from bootstrap_det.windows import Window
 

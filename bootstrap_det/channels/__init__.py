@@ -12,9 +12,18 @@ from typing import Any
 from bootstrap_det._validation import check_choice
 from bootstrap_det.channels.acf import ACF
 from bootstrap_det.channels.base import Channels, Normalisation
+from bootstrap_det.channels.defaults import default_channels
 from bootstrap_det.channels.hog import HOG
 
-__all__ = ["ACF", "EXTRACTORS", "HOG", "Channels", "Normalisation", "make_channels"]
+__all__ = [
+    "ACF",
+    "EXTRACTORS",
+    "HOG",
+    "Channels",
+    "Normalisation",
+    "default_channels",
+    "make_channels",
+]
 
 EXTRACTORS: dict[str, type[HOG] | type[ACF]] = {"HOG": HOG, "ACF": ACF}
 

@@ -19,7 +19,7 @@ from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.scaling import FEATURE_SCALE
 from bootstrap_det.exceptions import DataError
 
-C_GRID = (1e-3, 1e-2, 1e-1, 1.0)
+C_GRID = (1e-3, 1e-2, 1e-1, 1.0, 10.0)
 DEFAULT_C = 1e-2  # where no object can be held out
 N_FOLDS = 3
 MAX_ITERATIONS = 200

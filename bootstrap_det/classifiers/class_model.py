@@ -8,7 +8,32 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
+from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
+from bootstrap_det.windows import Window
+
+
+@dataclass(frozen=True)
+class ClassView:
+    """How the classes of a group look at an object: its box, cut from the picture anew.
+
+    Attributes
+    ----------
+    window : Window
+        What the box is brought to; larger than a template's, for the details that tell classes
+        apart.
+    channels : Channels
+        The features of it.
+    """
+
+    window: Window
+    channels: Channels
+
+    @property
+    def n_features(self) -> int:
+        """Length of a feature vector."""
+        rows, columns = self.channels.grid_shape(self.window.size)
+        return self.channels.n_window_channels * rows * columns
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,13 @@ class ClassModel:
         Added to each class' product.
     factor, offset : float, default=1.0 and 0.0
         A detection of score s is an object of the group with the log odds ``factor * s + offset``.
+    view : ClassView or None, default=None
+        What the features are of; a detector needs it.
+
+    Raises
+    ------
+    ParameterError
+        When shapes do not match, labels are not sorted, or a number is not finite.
     """
 
     labels: tuple[str, ...]
@@ -32,6 +64,7 @@ class ClassModel:
     bias: NDArray[np.float64]
     factor: float = 1.0
     offset: float = 0.0
+    view: ClassView | None = None
 
     def __post_init__(self) -> None:
         labels = tuple(str(label) for label in self.labels)
@@ -52,6 +85,12 @@ class ClassModel:
             raise ParameterError(
                 "The numbers of ClassModel must be finite. Check the training features for NaN "
                 "or infinite values."
+            )
+        if self.view is not None and self.view.n_features != weights.shape[1]:
+            raise ParameterError(
+                f"ClassModel has weights of {weights.shape[1]} features, but its view of "
+                f"{self.view.window.size} px gives {self.view.n_features}. Take the view that it "
+                "was trained with."
             )
         weights.flags.writeable = bias.flags.writeable = False
         for name, value in (("labels", labels), ("weights", weights), ("bias", bias)):

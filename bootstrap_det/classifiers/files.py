@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from numpy.typing import NDArray
 
-from bootstrap_det.classifiers.class_model import ClassModel
+from bootstrap_det.channels import make_channels
+from bootstrap_det.classifiers.class_model import ClassModel, ClassView
 from bootstrap_det.classifiers.learners import Model
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.trees import TreeModel
+from bootstrap_det.windows import Window
 
 _TREE_ARRAYS = ("features", "thresholds", "leaves", "rejection")
 
@@ -44,7 +47,13 @@ def unpack_model(entry: dict[str, Any], arrays: dict[str, NDArray[Any]], index: 
 
 def pack_classes(model: ClassModel, index: int) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return a second level's numbers for a JSON header, and its arrays."""
-    entry = {"labels": list(model.labels), "factor": model.factor, "offset": model.offset}
+    entry: dict[str, Any] = {
+        "labels": list(model.labels), "factor": model.factor, "offset": model.offset
+    }  # fmt: skip
+    if model.view is not None:
+        channels = model.view.channels
+        entry["window"] = asdict(model.view.window)
+        entry["channels"] = {"name": type(channels).__name__, **channels.get_params()}
     return entry, {f"class_weights_{index}": model.weights, f"class_bias_{index}": model.bias}
 
 
@@ -58,4 +67,10 @@ def unpack_classes(
         arrays[f"class_bias_{index}"],
         float(entry["factor"]),
         float(entry["offset"]),
+        ClassView(unpack_window(entry["window"]), make_channels(**entry["channels"])),
     )
+
+
+def unpack_window(entry: dict[str, Any]) -> Window:
+    """Return the window of a JSON header."""
+    return Window(tuple(entry["size"]), tuple(entry["object_box"]))

@@ -230,17 +230,18 @@ def _collect(results: list[dict[str, Any] | None]) -> Matches:
     judged = [(i, result) for i, result in enumerate(results) if result is not None]
     scores = _join([r["dtScores"] for _, r in judged], np.float64)
     ignored = _join([r["dtIgnore"][0] for _, r in judged], np.bool_)
-    matched = _join([r["dtMatches"][0] for _, r in judged], np.bool_)
+    object_index = _join([r["dtMatches"][0] for _, r in judged], np.intp) - 1
     order = np.argsort(-scores, kind="stable")
     return Matches(
         scores=scores[order],
-        is_hit=(matched & ~ignored)[order],
+        is_hit=((object_index >= 0) & ~ignored)[order],
         ignored=ignored[order],
         image_index=_join([[i] * len(r["dtIds"]) for i, r in judged], np.intp)[order],
         rank_index=_join([r["dtIds"] for _, r in judged], np.intp)[order] - 1,
         missed=tuple(_missed(result) for result in results),
         n_objects=sum(list(r["gtIgnore"]).count(0) for _, r in judged),
         n_images=len(results),
+        object_index=object_index[order],
     )
 
 

@@ -42,6 +42,9 @@ class Matches:
         Objects of the label that count.
     n_images : int
         Pictures, at least one.
+    object_index : ndarray of shape (m,), intp
+        Index into that picture's objects, all labels counted, of the one that the detection is
+        matched to; -1 for none.
     """
 
     scores: NDArray[np.float64]
@@ -52,6 +55,7 @@ class Matches:
     missed: tuple[NDArray[np.intp], ...]
     n_objects: int
     n_images: int
+    object_index: NDArray[np.intp]
 
 
 @dataclass(frozen=True)

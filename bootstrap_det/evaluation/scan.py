@@ -200,7 +200,7 @@ def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _Pictu
     start = time.perf_counter()
     found = detector.scan(image, threshold=rules.score_floor)
     detections = detector.suppress(found, image_id=picture.image_id)
-    detections = detector.classified(image, found, detections)
+    detections = detector.classified(image, detections)
     seconds = time.perf_counter() - start
     negative, objects = _judge_windows(detector, found, picture, rules)
     mapped = detections.mapped(rules.detection_map)

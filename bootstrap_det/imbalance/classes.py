@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,8 +13,9 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_bool, check_float, check_int
+from bootstrap_det.channels import default_channels
 from bootstrap_det.classifiers.class_fitting import fit_classes
-from bootstrap_det.classifiers.class_model import ClassModel
+from bootstrap_det.classifiers.class_model import ClassModel, ClassView
 from bootstrap_det.classifiers.platt import calibrate
 from bootstrap_det.data import Dataset, Picture, by_group
 from bootstrap_det.detector import Detector
@@ -21,6 +23,7 @@ from bootstrap_det.exceptions import DataError
 from bootstrap_det.mining.records import Callback, notify
 from bootstrap_det.mining.strategy import Members, Strategy
 from bootstrap_det.samples import ObjectRows
+from bootstrap_det.windows import Window
 
 if TYPE_CHECKING:
     from bootstrap_det.mining.loop import BootstrapParams
@@ -76,8 +79,9 @@ class Hierarchical(Strategy):
     """A detector of groups, and the class inside the group from the features of its window.
 
     Templates are trained for the groups of the labels (:attr:`Dataset.groups`). Then multinomial
-    logistic regression tells the classes of a group apart, by the windows of its objects and of
-    their changed copies, mirror images left out: the features are those of the detection's window.
+    logistic regression tells the classes of a group apart, by histograms of gradients of its
+    objects and of their changed copies, mirror images left out. Of a detection they are those of
+    its box, cut from the picture at ``side`` pixels: larger than a template, for the details.
 
     Both levels are calibrated. Scores of a group become probabilities by Platt scaling [1]_ of
     the detections in training pictures, whose objects and negatives the templates have seen: they
@@ -94,6 +98,8 @@ class Hierarchical(Strategy):
         Classes of fewer objects are reported as rare. They are learnt all the same.
     n_pictures : int, default=200
         Most training pictures to calibrate the groups' scores on, evenly chosen.
+    side : int, default=40
+        Of a square of the area that objects are brought to, in pixels, 12 to 200.
 
     References
     ----------
@@ -106,6 +112,7 @@ class Hierarchical(Strategy):
     balance: bool = True
     min_objects: int = 3
     n_pictures: int = 200
+    side: int = 40
     name: ClassVar[str] = "hierarchical"
 
     def __post_init__(self) -> None:
@@ -113,6 +120,7 @@ class Hierarchical(Strategy):
         check_bool(self.balance, "balance", self.name)
         check_int(self.min_objects, "min_objects", self.name, low=0)
         check_int(self.n_pictures, "n_pictures", self.name, low=1)
+        check_int(self.side, "side", self.name, low=12, high=200)
 
     @property
     def by_group(self) -> bool:
@@ -135,6 +143,16 @@ class Hierarchical(Strategy):
             )
         return by_group(dataset)
 
+    def class_view(self, window: Window) -> ClassView:
+        """Return a window of the object's aspect, and the usual histograms of gradients."""
+        channels = default_channels("hog")
+        height, width = window.object_size
+        unit = self.side / math.sqrt(height * width) / channels.cell_size
+        rows, columns = (max(round(side * unit), 3) for side in (height, width))
+        return ClassView(
+            Window((rows * channels.cell_size, columns * channels.cell_size)), channels
+        )
+
     def refined(
         self,
         detector: Detector,
@@ -153,7 +171,7 @@ class Hierarchical(Strategy):
                 C=self.C or None, balanced=self.balance, seed=params.seed,
             )  # fmt: skip
             factor, offset = calibration[group]
-            models[group] = replace(model, factor=factor, offset=offset)
+            models[group] = replace(model, factor=factor, offset=offset, view=own.view)
             counts = {name: fit.n_objects.get(name, 0) for name in own.classes}
             rare = [name for name, n in counts.items() if n < self.min_objects]
             told[group] = {**asdict(fit), "n_objects": counts, "rare": rare}

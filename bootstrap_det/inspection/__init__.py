@@ -4,7 +4,7 @@ from bootstrap_det.inspection.advice import DATA, Advice
 from bootstrap_det.inspection.figures import outlier_sheet, write_figures
 from bootstrap_det.inspection.measure import Inspection, inspect_dataset
 from bootstrap_det.inspection.outliers import RULES, Outlier
-from bootstrap_det.inspection.text import report_lines
+from bootstrap_det.inspection.text import report_lines, report_sections
 
 __all__ = [
     "DATA",
@@ -15,5 +15,6 @@ __all__ = [
     "inspect_dataset",
     "outlier_sheet",
     "report_lines",
+    "report_sections",
     "write_figures",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bootstrap_det._validation import check_int
-from bootstrap_det.channels import Channels
+from bootstrap_det.channels import Channels, default_channels
 from bootstrap_det.data import Dataset
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.inspection.advice import Advice, advise
@@ -25,7 +25,7 @@ from bootstrap_det.inspection.objects import (
 )
 from bootstrap_det.inspection.outliers import KINDS, RULES, Outlier, outliers_of
 from bootstrap_det.pyramid import Pyramid
-from bootstrap_det.training import as_window, default_channels, labels_to_train
+from bootstrap_det.training import as_window, labels_to_train
 from bootstrap_det.windows import Window
 
 

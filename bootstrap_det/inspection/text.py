@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shlex
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from bootstrap_det.inspection.advice import Advice
 from bootstrap_det.inspection.measure import Inspection
@@ -29,6 +30,34 @@ def report_lines(
     fill : callable, default=identity
         Puts the data's own name into a command.
     """
+    lines = _head(inspection)
+    for section in report_sections(inspection)[1]:
+        lines += ["", section.title.upper(), *section.lines, *_mends(section.advice, fill)]
+    return lines
+
+
+@dataclass(frozen=True)
+class Section:
+    """One measure of an inspection.
+
+    Attributes
+    ----------
+    name, title : str
+        What it is called in the numbers, and for people.
+    lines : tuple of str
+        What was measured, aligned.
+    advice : tuple of Advice
+        What would mend it.
+    """
+
+    name: str
+    title: str
+    lines: tuple[str, ...]
+    advice: tuple[Advice, ...]
+
+
+def report_sections(inspection: Inspection) -> tuple[str, list[Section]]:
+    """Return what was inspected in a few sentences, and each measure."""
     sections = {
         "classes": ("Classes", _classes),
         "background": ("Background", _background),
@@ -37,11 +66,16 @@ def report_lines(
         "places": ("Places", _places),
         "outliers": ("Outliers", _outliers),
     }
-    lines = _head(inspection)
-    for name, (title, write) in sections.items():
-        mends = [each for each in inspection.advice if each.measure == name]
-        lines += ["", title.upper(), *write(inspection), *_mends(mends, fill)]
-    return lines
+    found = [
+        Section(
+            name,
+            title,
+            tuple(write(inspection)),
+            tuple(each for each in inspection.advice if each.measure == name),
+        )
+        for name, (title, write) in sections.items()
+    ]
+    return " ".join(_head(inspection)), found
 
 
 def _head(inspection: Inspection) -> list[str]:
@@ -142,7 +176,7 @@ def _outliers(inspection: Inspection) -> list[str]:
     return lines
 
 
-def _mends(mends: list[Advice], fill: Callable[[str], str]) -> list[str]:
+def _mends(mends: Sequence[Advice], fill: Callable[[str], str]) -> list[str]:
     if not mends:
         return ["  -> nothing to mend"]
     lines = []

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bootstrap_det.classifiers.files import pack_model, unpack_model
 from bootstrap_det.data import Dataset
-from bootstrap_det.detector import in_color
 from bootstrap_det.exceptions import DataError
+from bootstrap_det.images import in_color
 from bootstrap_det.mining.loop import Recipe, TrainingState
 from bootstrap_det.mining.records import RoundRecord
 from bootstrap_det.persistence import read_arrays, write_arrays
@@ -82,7 +82,7 @@ def _features(identities: NDArray[np.int64], negatives: Dataset, recipe: Recipe)
     for picture in negatives.pictures:
         here = np.flatnonzero(identities[:, 0] == picture.image_id)
         if len(here):
-            pixels = in_color(picture.load(recipe.channels.color), recipe.channels)
+            pixels = in_color(picture.load(recipe.channels.color), recipe.channels.color)
             parts = (recipe.pyramid, [recipe.window], recipe.channels)
             (out[here],) = window_features(pixels, *parts, identities[here, 1:])
     return out

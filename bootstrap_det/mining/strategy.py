@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bootstrap_det.classifiers.class_model import ClassView
 from bootstrap_det.classifiers.learners import Learner, Model
 from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.data import Dataset
@@ -20,6 +21,7 @@ from bootstrap_det.detector import Detector
 from bootstrap_det.mining.pool import Pass, Pool
 from bootstrap_det.mining.records import Callback
 from bootstrap_det.samples import Jitter, ObjectRows
+from bootstrap_det.windows import Window
 
 if TYPE_CHECKING:
     from bootstrap_det.mining.loop import BootstrapParams
@@ -55,17 +57,19 @@ class Members:
     Attributes
     ----------
     rows : ObjectRows
-        Their windows, with those of changed copies, but no mirror images: the mirror image of an
-        arrow is of another class.
+        How the view sees them and changed copies.
     labels : ndarray of shape (n_objects,), str
         The class of each object.
     classes : tuple of str
         All classes of the group, also those without objects.
+    view : ClassView
+        What classes are told by.
     """
 
     rows: ObjectRows
     labels: NDArray[np.str_]
     classes: tuple[str, ...]
+    view: ClassView
 
 
 class Strategy:
@@ -128,6 +132,16 @@ class Strategy:
         """Return what a round is fitted on: chosen, added to, weighted."""
         return samples
 
+    def class_view(self, window: Window) -> ClassView:
+        """Return what the classes of a group are told by; asked of strategies by group only.
+
+        Parameters
+        ----------
+        window : Window
+            The group's template's.
+        """
+        raise NotImplementedError(f"{self.name} does not tell classes apart")
+
     def refined(
         self,
         detector: Detector,
@@ -166,6 +180,10 @@ class Combined(Strategy):
         """Return the data set as the part that trains by group wants it."""
         own = next((part for part in self.parts if part.by_group), None)
         return own.relabelled(dataset) if own else dataset
+
+    def class_view(self, window: Window) -> ClassView:
+        """Return the view of the part that trains by group."""
+        return next(part for part in self.parts if part.by_group).class_view(window)
 
     def refined(
         self,

@@ -16,9 +16,10 @@ from bootstrap_det.refinement.samples import BoxSamples
 
 Floats = NDArray[np.float64]
 
-STRENGTHS = tuple(float(v) for v in np.geomspace(300.0, 0.01, 10))
-DEFAULT_STRENGTH = STRENGTHS[3]  # where nothing can be held out
-_STEPS_ON_PATH, _STEPS_AT_END = 60, 200
+STRENGTHS = tuple(float(v) for v in np.geomspace(30.0, 0.03, 7))
+DEFAULT_STRENGTH = STRENGTHS[2]  # where nothing can be held out
+_STEPS_ON_PATH, _STEPS_AT_END = 50, 150
+_WORSE = 5e-4  # overlap that ends the search for a strength
 
 
 @dataclass(frozen=True)
@@ -167,14 +168,11 @@ def _best_on_path(fitted: _Linear, tested: _Linear) -> tuple[float, Floats, floa
     """Return strength, solution and overlap of the best fit for the windows tested."""
     solution = fitted.zero()
     best = (STRENGTHS[0], solution, -np.inf)
-    n_worse = 0
     for strength in STRENGTHS:
         solution = fitted.solve(solution, strength, _STEPS_ON_PATH)
         overlap = tested.iou(solution)
         if overlap > best[2]:
-            best, n_worse = (strength, solution, overlap), 0
-        else:
-            n_worse += 1
-        if n_worse == 2:
+            best = (strength, solution, overlap)
+        elif overlap < best[2] - _WORSE:  # where little is learnt yet, it goes up and down
             break
     return best
