@@ -68,7 +68,13 @@ TRAIN_DATA = options(
     TEST_DATA,
 )
 FEATURES = options(
-    click.option("--features", type=click.Choice(["acf", "hog"]), default="acf", show_default=True),
+    click.option(
+        "--features",
+        type=click.Choice(["acf", "hog"]),
+        default="acf",
+        show_default=True,
+        help="Aggregated channels, or HOG.",
+    ),
     click.option("--cell-size", type=int, help="Side of a cell in pixels."),
     click.option("--block-size", type=int, help="HOG: side of a block in cells."),
     click.option("--n-orientations", type=int, help="Bins of orientation."),
@@ -187,21 +193,28 @@ LOOP = options(
 )  # fmt: skip
 CHOICES = options(
     click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",
-                 show_default=True),
+                 show_default=True, help="Boosted trees with a cascade, or a linear template."),
     click.option("--strategy", metavar="NAME[:PARAM=VALUE,...]",
                  help="Remedy for imbalance, several joined by +; by default bootstrap. "
                  "'bootstrap-det compare --list' lists them."),
     click.option("--refine", metavar="LOSS", is_flag=False, flag_value="smooth-l1",
                  help="Learn better boxes at the end by a loss of 'refine'; by default smooth-l1."),
     LOCATION,
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+                 help="Of all that is random."),
 )  # fmt: skip
 RUN = options(
     click.option("--out", type=PATH, help="Run folder; by default runs/NAME."),
     click.option("--overwrite", is_flag=True, help="Replace an earlier run in the folder."),
     click.option("--resume", is_flag=True, help="Go on with the run in the folder."),
     JOBS,
-    click.option("--backend", type=click.Choice(["threads"]), default="threads", show_default=True),
+    click.option(
+        "--backend",
+        type=click.Choice(["threads"]),
+        default="threads",
+        show_default=True,
+        help="What --jobs are.",
+    ),
     SKIP_BAD,
     JSON,
 )

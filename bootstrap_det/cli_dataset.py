@@ -160,7 +160,9 @@ def check(ctx: click.Context, /, path: Path, as_json: bool, **given: Any) -> Non
     "--parts", required=True, metavar="NAME=SHARE,...", help="Such as train=0.8,test=0.2."
 )
 @click.option("--out", type=PATH, required=True, help="Folder for one COCO JSON for each part.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
+)
 @click.option(
     "--by-group",
     metavar="REGEX",

@@ -46,7 +46,13 @@ _SCAN = options(
     WINDOW,
     OBJECT_SIZES,
     PADDING,
-    click.option("--features", type=click.Choice(["acf", "hog"]), default="acf", show_default=True),
+    click.option(
+        "--features",
+        type=click.Choice(["acf", "hog"]),
+        default="acf",
+        show_default=True,
+        help="Aggregated channels, or HOG.",
+    ),
     click.option("--cell-size", type=int, help="Side of a cell in pixels: the windows' stride."),
 )
 

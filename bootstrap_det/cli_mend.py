@@ -37,7 +37,8 @@ _BALANCE = options(
                  "that of the most numerous."),
     click.option("--max-ratio", type=float, default=1.0, show_default=True,
                  help="under: largest label over smallest to aim at."),
-    click.option("--seed", type=click.IntRange(0), default=0, show_default=True),
+    click.option("--seed", type=click.IntRange(0), default=0, show_default=True,
+                 help="Of all that is random."),
     click.option("--out", type=PATH, required=True,
                  help=f"Folder for {_ANNOTATIONS} and, for over, the pictures."),
 )  # fmt: skip
@@ -285,7 +286,13 @@ def _echo_all(data: Dataset, link: str | None) -> None:
               help="Of the crops, pixels.")  # fmt: skip
 @click.option("--margin", type=float, default=0.0, show_default=True,
               help="Surroundings on each side, in sides of the object.")  # fmt: skip
-@click.option("--color", type=click.Choice(["rgb", "grey"]), default="rgb", show_default=True)
+@click.option(
+    "--color",
+    type=click.Choice(["rgb", "grey"]),
+    default="rgb",
+    show_default=True,
+    help="Of the crops.",
+)
 @click.option("--out", type=PATH, required=True,
               help="Folder, with one for each label, or an .npz file.")  # fmt: skip
 @SOURCE

@@ -28,8 +28,8 @@ from bootstrap_det.exceptions import ParameterError
 )  # fmt: skip
 @click.option("--out", type=PATH, required=True, help="Folder to write, new.")
 @click.option("--threshold", type=float, help="Least score; by default all.")
-@click.option("--max-per-image", type=int, default=20, show_default=True)
-@click.option("--max-total", type=int, default=1000, show_default=True)
+@click.option("--max-per-image", type=int, default=20, show_default=True, help="Most of a picture.")
+@click.option("--max-total", type=int, default=1000, show_default=True, help="Most in all.")
 @JOBS
 @JSON
 def mine(**options: Any) -> None:
@@ -59,7 +59,7 @@ def mine(**options: Any) -> None:
 
 @click.command(
     epilog="Example:\n\n\b\n"
-    "bootstrap-det dataset ignore train.json --suspects mined/false_alarms.csv \\\\\n"
+    "bootstrap-det dataset ignore train.json --suspects mined/false_alarms.csv \\\n"
     "    --numbers 1,4,17 --label face --out mended.json\n"
 )
 @click.argument("path", type=PATH)

@@ -24,7 +24,9 @@ from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
 @DATA_ROOT
 @BOX_MAP
 @REFINE
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
+)
 @click.option("--out", type=PATH, required=True, help="Model file to write.")
 @JOBS
 @SKIP_BAD

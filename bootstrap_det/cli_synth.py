@@ -23,8 +23,12 @@ ANNOTATIONS, IMAGES = "annotations.json", "images"
     "bootstrap-det dataset synth --out signs_test --n-pictures 60 --part test --labels class\n"
 )
 @click.option("--out", type=PATH, required=True, help="Folder to write.")
-@click.option("--n-pictures", type=click.IntRange(1), default=200, show_default=True)
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True)
+@click.option(
+    "--n-pictures", type=click.IntRange(1), default=200, show_default=True, help="How many."
+)
+@click.option(
+    "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
+)
 @click.option(
     "--labels",
     type=click.Choice(["group", "class"]),

@@ -115,7 +115,7 @@ def inspect_dataset(
     dataset : Dataset
         Annotated pictures; no pixels are read. Crops count as objects of their label, and have
         neither size nor place.
-    labels, window, context, channels, pyramid
+    labels, window, context, channels, pyramid : optional
         What the detector looks for, at, with and where: as :func:`bootstrap_det.train` takes them,
         with the same defaults.
     max_pictures : int, default=1000
