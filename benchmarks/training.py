@@ -224,8 +224,7 @@ def _all_large(picture: Picture) -> bool:
 NOTES = (
     "One thread. Seconds are those of the whole process, of ours the loading of compiled code "
     "included. CPU seconds hardly depend on what else the machine does.",
-    "dlib (C = 5, a window of 80x80 px, mirror images); it mines the photographs "
-    "that it is given.",
+    "dlib (C = 5, a window of 80x80 px, mirror images); it mines the photographs that it is given.",
 )
 
 

@@ -28,6 +28,7 @@ from bootstrap_det._cli_options import (
     TRAIN_DATA,
 )
 from bootstrap_det.cli_compare import compare
+from bootstrap_det.cli_completion import completion
 from bootstrap_det.cli_dataset import dataset
 from bootstrap_det.cli_detect import detect
 from bootstrap_det.cli_download import download
@@ -135,6 +136,7 @@ main.add_command(dataset)
 main.add_command(detect)
 main.add_command(inspect)
 main.add_command(mine)
+main.add_command(completion)
 main.add_command(refine)
 main.add_command(report)
 dataset.add_command(download)
