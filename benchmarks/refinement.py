@@ -42,13 +42,12 @@ from bootstrap_det.refinement import available_losses
 
 METHODS: dict[str, dict[str, object]] = {
     **{name: {"loss": name} for name in available_losses()},
-    "trees, l2": {"loss": "l2", "regressor": "trees"},
     "trees, giou": {"loss": "giou", "regressor": "trees"},
     "two stages": {"n_stages": 2},
     "rescore": {"rescore": True},
     "rescore, guided": {"rescore": True, "guided": True},
     "regress, then classify": {"rescore": True, "order": "regress-then-classify"},
-    "cascade of three": {"n_stages": 3, "rescore": True},
+    "cascade of two": {"n_stages": 2, "rescore": True},
     "carl": {"weights": "carl"},
     "iou-uniform": {"sampling": "iou-uniform"},
 }

@@ -240,7 +240,7 @@ def test_learner_first_trees_are_shallow_and_add_up_in_bytes(rng):
 
 def test_learner_says_what_is_missing(rng):
     few = samples_of(rng, n_objects=10, n_copies=1)
-    with pytest.raises(DataError, match=r"Got 2; give more objects, or raise the share held out"):
+    with pytest.raises(DataError, match=r"Got 5; give more objects, or raise the share held out"):
         fit(LEARNER, few)
     samples = samples_of(rng, dtype=np.float32)
     samples.negatives[3, 1] = np.nan
@@ -489,3 +489,14 @@ def test_hard_objects_get_no_room(rng):
     alone = calibrate_cascade(model, objects, keep=1.0)
     beside = calibrate_cascade(model, objects, keep=1.0, background=background)
     assert np.array_equal(alone.rejection[7:], beside.rejection[7:])
+
+
+@pytest.mark.parametrize(
+    ("n_objects", "copies", "n_held_out"), [(400, 4, 40), (18, 4, 5), (8, 4, 4)]
+)
+def test_of_few_objects_a_larger_share_is_held_out(n_objects, copies, n_held_out):
+    """A tenth, but enough windows to calibrate a cascade by; never more than half."""
+    objects = np.repeat(np.arange(n_objects), copies)
+    held_out = BoostedLearner()._held_out(objects, seed=0)
+    assert len(np.unique(objects[held_out])) == n_held_out
+    assert held_out.sum() == n_held_out * copies

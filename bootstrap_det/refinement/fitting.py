@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 STRENGTHS = tuple(float(v) for v in np.geomspace(30.0, 0.03, 7))
 DEFAULT_STRENGTH = STRENGTHS[2]  # where nothing can be held out
 _STEPS_ON_PATH, _STEPS_AT_END = 50, 150
+_WINDOWS_ON_PATH = 5000  # enough to choose a strength by
+_PRECISION = 1e-7  # relative fall of the loss that ends a fit
 _WORSE = 5e-4  # overlap that ends the search for a strength
 
 
@@ -76,7 +78,8 @@ def fit_linear(
             solution = problem.solve(problem.zero(), DEFAULT_STRENGTH, _STEPS_AT_END)
             return problem.regressor(solution), BoxFit(len(samples), samples.n_objects,
                                                        DEFAULT_STRENGTH)  # fmt: skip
-        strength, solution, after = _best_on_path(problem.rows(~out), problem.rows(out))
+        some = ~out & samples.some(_WINDOWS_ON_PATH, seed)
+        strength, solution, after = _best_on_path(problem.rows(some), problem.rows(out))
         solution = problem.solve(solution, strength, _STEPS_AT_END)
     before = float(samples.ious[out].mean())
     fit = BoxFit(len(samples), samples.n_objects, strength, before, after)
@@ -139,8 +142,9 @@ class _Linear:
             return float(values @ self.weights) + penalty, gradient.ravel()
 
         found = minimize(
-            objective, start.ravel(), jac=True, method="L-BFGS-B", options={"maxiter": n_steps}
-        )
+            objective, start.ravel(), jac=True, method="L-BFGS-B",
+            options={"maxiter": n_steps, "ftol": _PRECISION},
+        )  # fmt: skip
         return np.asarray(found.x).reshape(start.shape)
 
     def regressor(self, solution: Floats) -> LinearRegressor:

@@ -18,6 +18,8 @@ STRENGTHS = tuple(float(v) for v in np.geomspace(10.0, 1e-3, 7))
 LEAST_SLOPE = 1e-3  # of the log odds over the score, in deviations of the score
 _GUIDED_ROUNDS = 3
 _STEPS = 60
+_WINDOWS_ON_PATH = 5000  # enough to choose a strength by
+_PRECISION = 1e-7  # relative fall of the loss that ends a fit
 
 
 def fit_quality(
@@ -55,8 +57,9 @@ def fit_quality(
         return None
     slope, offset = calibrate(samples.scores, good)
     slope = max(slope, LEAST_SLOPE / max(float(samples.scores.std()), 1e-9))
+    some = samples.some(_WINDOWS_ON_PATH, seed)
     with threadpool_limits(limits=1, user_api="blas"):  # sums of several threads would differ
-        problem = _Logistic(samples, slope * samples.scores + offset, good)
+        problem = _Logistic(samples, slope * samples.scores + offset, good, some)
         strength = problem.best_strength(out)
         if box_loss is not None:
             strength = problem.guided(strength, box_loss)
@@ -70,19 +73,25 @@ def fit_quality(
 class _Logistic:
     """Logistic regression of what is good, on inputs of mean square 1, beside fixed log odds."""
 
-    def __init__(self, samples: BoxSamples, log_odds: Floats, good: NDArray[np.bool_]) -> None:
+    def __init__(
+        self,
+        samples: BoxSamples,
+        log_odds: Floats,
+        good: NDArray[np.bool_],
+        some: NDArray[np.bool_],
+    ) -> None:
         self.mean = samples.inputs.mean(axis=0, dtype=np.float64).astype(np.float32)
         self.inputs = samples.inputs - self.mean
         square = np.square(self.inputs, dtype=np.float32).mean(dtype=np.float64)
         self.spread = float(np.sqrt(square)) or 1.0
         self.inputs /= np.float32(self.spread)
-        self.log_odds, self.good = log_odds, good
+        self.log_odds, self.good, self.some = log_odds, good, some
 
     def best_strength(self, out: NDArray[np.bool_]) -> float:
         """Return the strength of the least loss on held-out windows; the middle without any."""
         if not out.any():
             return STRENGTHS[len(STRENGTHS) // 2]
-        solutions = [self.solve(strength, ~out) for strength in STRENGTHS]
+        solutions = [self.solve(strength, ~out & self.some) for strength in STRENGTHS]
         return STRENGTHS[int(np.argmin([self.loss(*each, out) for each in solutions]))]
 
     def guided(self, strength: float, box_loss: float) -> float:
@@ -116,5 +125,11 @@ class _Logistic:
             return float(value), gradient
 
         start = np.zeros(inputs.shape[1] + 1)
-        found = minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": _STEPS})
+        found = minimize(
+            objective,
+            start,
+            jac=True,
+            method="L-BFGS-B",
+            options={"maxiter": _STEPS, "ftol": _PRECISION},
+        )
         return np.asarray(found.x[:-1]), float(found.x[-1])

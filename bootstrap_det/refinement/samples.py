@@ -77,6 +77,12 @@ class BoxSamples:
         names = np.random.default_rng([seed, 19]).permutation(np.unique(self.pictures))
         return np.isin(self.pictures, names[: len(names) // N_FOLDS])
 
+    def some(self, most: int, seed: int) -> NDArray[np.bool_]:
+        """Return a mask of at most so many windows, drawn at random; all where there are fewer."""
+        chosen = np.zeros(len(self), dtype=bool)
+        chosen[np.random.default_rng([seed, 37]).permutation(len(self))[:most]] = True
+        return chosen
+
 
 def carl_weights(scores: Floats, *, scale: float, power: float = 1.0, bias: float = 0.2) -> Floats:
     """Return the weight of each window in a regression, shape (n,), of mean 1 [1]_.
