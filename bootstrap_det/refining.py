@@ -30,9 +30,7 @@ from bootstrap_det.refinement.samples import BoxSamples, carl_weights
 from bootstrap_det.refinement.stages import Refinement, Stage
 from bootstrap_det.refinement.tree_fitting import fit_trees
 from bootstrap_det.templates import Template
-from bootstrap_det.windows import (
-    Window,
-)
+from bootstrap_det.windows import Window
 
 
 def refine(
