@@ -32,7 +32,7 @@ from _common import BLUE, GREEN, ORANGE, draw, plt, start
 
 import bootstrap_det as bd
 from bootstrap_det.boxes import overlap
-from bootstrap_det.data import named
+from bootstrap_det.data import merge, named
 from bootstrap_det.plots import cut_out, draw_box
 
 lesson = start("faces_on_mit_cmu")
@@ -65,7 +65,7 @@ def training_data():
     mixed = lesson.data_root / "faces/negatives_mixed/images"
     if not mixed.is_dir():
         return splits.train, splits.negatives
-    return splits.train, bd.data.merge(splits.negatives, bd.read_negatives(mixed), "negatives")
+    return splits.train, merge(splits.negatives, bd.read_negatives(mixed), "negatives")
 
 
 faces, negatives = training_data()
@@ -182,14 +182,14 @@ for picture, found in zip(scan.pictures, scan.detections, strict=True):
     shared = overlap(picture.boxes, found.boxes[found.scores >= 0])
     missed += [(picture, box) for box in picture.boxes[shared.max(axis=1, initial=0.0) < 0.5]]
 missed.sort(key=lambda pair: -(pair[1][3] - pair[1][1]))
-figure, rows = plt.subplots(2, 8, figsize=(10.5, 3))
+n_rows = 2 if len(missed) > 8 else 1
+figure, rows = plt.subplots(n_rows, 8, figsize=(10.5, 1.5 * n_rows + 0.3), squeeze=False)
 for axes in rows.flat:
     axes.set_axis_off()
 for axes, (picture, box) in zip(rows.flat, missed, strict=False):
     axes.set_axis_on()
     draw(axes, cut_out(picture.load("rgb"), box), f"{box[3] - box[1]:.0f} px")
-shown = min(16, len(missed))
-title = f"{len(missed)} of {measured.n_objects} faces missed at score 0; the {shown} largest"
+title = f"{len(missed)} of {measured.n_objects} faces missed at score 0, the largest first"
 figure.suptitle(title, x=0.01, ha="left", fontsize=10)
 lesson.show(figure, "3_missed_faces")
 
@@ -210,7 +210,7 @@ for each, index in zip(axes, order[[0, 3, 6]], strict=True):
     hits = overlap(found.boxes, picture.boxes).max(axis=1, initial=0.0) >= 0.5
     for box, hit in zip(found.boxes[found.scores >= 0], hits[found.scores >= 0], strict=True):
         draw_box(canvas, box, (60, 210, 90) if hit else (240, 150, 40))
-    draw(each, canvas, f"{len(picture.boxes)} faces")
+    draw(each, canvas, f"{hits[found.scores >= 0].sum()} of {len(picture.boxes)} faces found")
 lesson.show(figure, "4_pictures")
 
 # %% [markdown]
