@@ -37,7 +37,7 @@ from bootstrap_det.runs import Job
 lesson = start("imbalance_remedies")
 STRATEGIES = ["bootstrap", "random", "focal"]
 if not lesson.quick:
-    STRATEGIES += ["hard-negative:ratio=1", "class-weight", "smote"]
+    STRATEGIES += ["hard-negative:ratio=2", "class-weight", "smote"]
 SEEDS = range(2 if lesson.quick else 3)
 COLORS = {"baseline": BLUE, "better": GREEN, "worse": RED, "within noise": GREY}
 
@@ -178,7 +178,7 @@ lesson.show(figure, "3_noise")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Join two remedies, such as `hard-negative:ratio=1+augment`. Is the whole more than its parts?
+# 1. Join two remedies, such as `hard-negative:ratio=2+augment`. Is the whole more than its parts?
 # 2. Run `bootstrap` against itself under two names, such as `bootstrap` and `hard-negative` with a
 #    very large ratio. What does the verdict say, and what should it say?
 # 3. With twenty remedies and no true difference, how many verdicts would you expect to be wrong?
