@@ -1,7 +1,7 @@
 """Pictures of the program at work, on one sheet: the page of a run, and the terminal.
 
-Run: ``python docs/screenshots.py``. It trains the embedded faces into a temporary folder, and writes
-``docs/images/screenshots.png``. The pages need Chromium with its chromedriver and selenium (extra
+Run: ``python docs/screenshots.py``. It trains the embedded faces into a temporary folder, and
+writes ``docs/images/screenshots.png``. The pages need Chromium with its chromedriver and selenium (extra
 ``dev``); where these are missing, the sheet has the terminal alone, and the program says so.
 """
 
@@ -56,13 +56,13 @@ def main() -> None:
     out = parser.parse_args().out
     with tempfile.TemporaryDirectory() as folder:
         terminal = terminal_shots(Path(folder))
-        pages = page_shots(Path(folder) / "runs/faces/report.html")
-    size = write(sheet([[*pages], *terminal]), out)
+        pages = list(page_shots(Path(folder) / "runs/faces/report.html"))
+    size = write(sheet(pages, terminal), out)
     print(f"wrote {out}: {size / 1e3:.0f} kB")
 
 
 def terminal_shots(folder: Path) -> list[list[Shot]]:
-    """Return what the commands print, in rows; the first makes the run that the others use."""
+    """Return what the commands print, in columns; the first makes the run that the others use."""
     photograph = Path(skimage.__file__).parent / "data" / "astronaut.png"
     shutil.copy(photograph, folder / "astronaut.png")
     signs = bd.synth_signs(40, seed=1)
@@ -73,20 +73,22 @@ def terminal_shots(folder: Path) -> list[list[Shot]]:
     train, detect, strategies, inspect = (
         run(command, folder)
         for command in (
-            "bootstrap-det train --dataset faces --rounds 2 --out runs/faces",
+            "bootstrap-det train --dataset faces --features hog --classifier svm --rounds 2",
             "bootstrap-det detect astronaut.png --model runs/faces/model.bdet --save-dir drawn",
             "bootstrap-det compare --list",
             "bootstrap-det inspect signs.json --images signs",
         )
     )
+    drawn = Image.open(folder / "drawn" / "astronaut.png").convert("RGB")
     return [
         [
-            Shot("Train: a line for each round", terminal(train, 100)),
-            Shot("Inspect: what a data set has too much or too little of", terminal(inspect, 100)),
+            Shot("Train: a line for each round", terminal(train)),
+            Shot("Detect", terminal(detect)),
+            Shot("and what it draws", drawn),
         ],
         [
-            Shot("Detect", terminal(detect, 100)),
-            Shot("Compare: the strategies that there are", terminal(strategies, 100, 22)),
+            Shot("Inspect: what a data set has too much or too little of", terminal(inspect)),
+            Shot("Compare: the remedies that there are", terminal(strategies, n_rows=18)),
         ],
     ]
 
@@ -107,7 +109,7 @@ def run(command: str, folder: Path) -> str:
     return f"$ {command}\n{done.stdout}"
 
 
-def terminal(text: str, n_columns: int, n_rows: int = 60) -> Image.Image:
+def terminal(text: str, *, n_columns: int = 100, n_rows: int = 60) -> Image.Image:
     """Return text as a dark terminal; what is longer than ``n_rows`` is cut off and says so."""
     lines = text.expandtabs(4).rstrip().splitlines()
     if len(lines) > n_rows:
@@ -136,7 +138,7 @@ def page_shots(page: Path) -> Iterator[Shot]:
     with browser(webdriver) as driver:
         view(driver, page, (1000, 760), "light")
         yield Shot("The page of a run, on a desktop", shot(driver))
-        view(driver, page, (1000, 760), "light", "look", threshold=0.8)
+        view(driver, page, (1000, 760), "light", "look", threshold=0.33)
         yield Shot("The slider moved: fewer false alarms", shot(driver))
         view(driver, page, (390, 844), "dark", scale=1.5)
         yield Shot("A phone, dark", shot(driver))
@@ -155,7 +157,7 @@ def browser(webdriver: Any) -> Iterator[Any]:
         for flag in (*FLAGS, f"--user-data-dir={profile}"):
             options.add_argument(flag)
         driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        driver.set_page_load_timeout(60)
+        driver.set_page_load_timeout(180)
         try:
             yield driver
         finally:
@@ -172,7 +174,7 @@ def view(
     threshold: float | None = None,
     scale: float = 1.0,
 ) -> None:
-    """Open a page in a window of ``size``, go to a section, move the slider to a share of its way."""
+    """Open a page in a window of ``size``, go to a section, move the slider by a share of it."""
     width, height = size
     metrics = {"width": width, "height": height, "deviceScaleFactor": scale, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -187,7 +189,7 @@ def view(
           slider.value = Math.round(share * slider.max);
           slider.dispatchEvent(new Event('input', {bubbles: true}));
         }
-        if (section) { document.getElementById(section).scrollIntoView(); }
+        if (section) { document.getElementById(section).scrollIntoView({behavior: 'instant'}); }
         """,
         section,
         threshold,
@@ -199,29 +201,46 @@ def shot(driver: Any) -> Image.Image:
     return Image.open(io.BytesIO(driver.get_screenshot_as_png())).convert("RGB")
 
 
-def sheet(rows: list[list[Shot]]) -> Image.Image:
-    """Return the pictures with their titles, each row as wide as the sheet."""
-    font = ImageFont.truetype(str(FONTS / "DejaVuSans-Bold.ttf"), 17)
-    placed: list[tuple[int, int, str, Image.Image]] = []
-    y = GAP
-    for shots in filter(None, rows):
-        room = WIDTH - GAP * (len(shots) + 1)
-        height = room / sum(each.picture.width / each.picture.height for each in shots)
-        same_width = len({each.picture.width for each in shots}) == 1  # terminals: one size of letters
-        x, lowest = GAP, 0
+def sheet(row: list[Shot], columns: list[list[Shot]]) -> Image.Image:
+    """Return pictures of one height in a row, and below them others in columns of one width."""
+    placed: list[tuple[int, int, Shot]] = []
+    below = GAP
+    if row:
+        room = WIDTH - GAP * (len(row) + 1)
+        height = room / sum(each.picture.width / each.picture.height for each in row)
+        x = GAP
+        for each in row:
+            fitted = scaled(each, height / each.picture.height)
+            placed.append((x, GAP, fitted))
+            x += fitted.picture.width + GAP
+        below += round(height) + TITLE + GAP
+    lowest, width = below, (WIDTH - GAP) // len(columns) - GAP
+    for index, shots in enumerate(columns):
+        x, y = GAP + index * (width + GAP), below
         for each in shots:
-            factor = room / len(shots) / each.picture.width if same_width else height / each.picture.height
-            fitted = (round(each.picture.width * factor), round(each.picture.height * factor))
-            placed.append((x, y, each.title, each.picture.resize(fitted, Image.Resampling.LANCZOS)))
-            x, lowest = x + fitted[0] + GAP, max(lowest, fitted[1])
-        y += TITLE + lowest + GAP
-    canvas = Image.new("RGB", (WIDTH, y), PAPER)
+            fitted = scaled(each, min(width / each.picture.width, 1.0))
+            placed.append((x, y, fitted))
+            y += TITLE + fitted.picture.height + GAP
+        lowest = max(lowest, y)
+    return drawn_sheet(placed, lowest)
+
+
+def scaled(shot: Shot, factor: float) -> Shot:
+    """Return a picture of another size with its title."""
+    size = (round(shot.picture.width * factor), round(shot.picture.height * factor))
+    return Shot(shot.title, shot.picture.resize(size, Image.Resampling.LANCZOS))
+
+
+def drawn_sheet(placed: list[tuple[int, int, Shot]], height: int) -> Image.Image:
+    """Return the sheet with each picture below its title."""
+    font = ImageFont.truetype(str(FONTS / "DejaVuSans-Bold.ttf"), 17)
+    canvas = Image.new("RGB", (WIDTH, height), PAPER)
     pen = ImageDraw.Draw(canvas)
-    for x, top, title, picture in placed:
-        pen.text((x, top + 4), title, font=font, fill=INK)
-        canvas.paste(picture, (x, top + TITLE))
-        frame = (x - 1, top + TITLE - 1, x + picture.width, top + TITLE + picture.height)
-        pen.rectangle(frame, outline=(190, 194, 200))
+    for x, y, each in placed:
+        pen.text((x, y + 4), each.title, font=font, fill=INK)
+        canvas.paste(each.picture, (x, y + TITLE))
+        right, bottom = x + each.picture.width, y + TITLE + each.picture.height
+        pen.rectangle((x - 1, y + TITLE - 1, right, bottom), outline=(190, 194, 200))
     return canvas
 
 

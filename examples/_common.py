@@ -13,13 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
+import matplotlib.pyplot as plt
 
 INTERACTIVE = hasattr(sys, "ps1")  # set by IPython, too
 if not INTERACTIVE:
-    matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
+    plt.switch_backend("Agg")
 
 BLUE, ORANGE, GREEN, RED, GREY = "#2457a6", "#d9822b", "#1b7f4d", "#b5382c", "#777777"
 plt.rcParams.update(

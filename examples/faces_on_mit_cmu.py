@@ -122,8 +122,7 @@ for count, recall in measured.recall_at_false_positives.items():
 # 83.2 % at 10 and 86.0 % at 31. Sources and all points are in `docs/results.md`.
 #
 # Read this with care. Those papers counted 507 faces, the annotations here have 511; their rule of
-# a hit is not stated as an overlap; their training faces were others, and thousands. The curves are
-# landmarks, not a race.
+# a hit need not be this one; their training faces were others. The curves are landmarks, not a race.
 
 # %%
 VIOLA_JONES_2001 = {10: 76.1, 31: 88.4, 50: 91.4, 65: 92.0, 78: 92.1, 95: 92.9, 167: 93.9}
@@ -216,8 +215,8 @@ lesson.show(figure, "4_pictures")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Which threshold gives 31 false positives in all? Would you have found it without these pictures?
-#    How would you choose a threshold that you may report?
+# 1. Which threshold gives 31 false positives in all? Would you have found it without these
+#    pictures? How would you choose a threshold that you may report?
 # 2. Measure with `boxes="bbox_square"` too, the convention of the crops. Which figures change, and
 #    what does that say about comparing numbers between papers?
 # 3. Leave out the map of the boxes (`detection_map=(0, 0, 1, 1)`) and look at the false positives.

@@ -219,8 +219,8 @@ lesson.show(figure, "6_where_it_looks")
 # %% [markdown]
 # ## Exercises
 #
-# 1. Draw the glyphs of a picture of your own with cells of 4 and of 16 pixels. At which size can you
-#    no longer tell what it shows?
+# 1. Draw the glyphs of a picture of your own with cells of 4 and of 16 pixels. At which size can
+#    you no longer tell what it shows?
 # 2. Turn the photograph upside down, or make its negative (255 minus it). Which features change,
 #    and what does the detector find? Then train with `signed=False`.
 # 3. Raise `n_rounds` to 3. What disappears from the score map, and what stays?

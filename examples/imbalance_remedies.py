@@ -104,9 +104,9 @@ print(job.headline())
 # %% [markdown]
 # ## Train them all
 #
-# Every outcome is a small file. Run this again, and only what is missing is trained; change the
-# data or a parameter, and old outcomes are refused, since they are of another experiment. Here a
-# name of the folder for each budget keeps them apart.
+# Every outcome is a small file. Run this again, and only what is missing is trained. Change the data
+# or a parameter, and old outcomes are refused, since they are of another experiment: remove the
+# folder `trials_of_...`, or give another `--out`.
 
 # %%
 outcomes = compare_strategies(
@@ -145,9 +145,7 @@ for height, row in enumerate(ranked):
     color = COLORS[row.verdict]
     aps = [outcome.ap for outcome in outcomes if outcome.strategy == row.strategy]
     left.plot(aps, [height] * len(aps), "o", color=color, alpha=0.4)
-    left.errorbar(
-        row.mean["ap"], height, xerr=row.deviation["ap"], fmt="|", color=color, capsize=4
-    )
+    left.errorbar(row.mean["ap"], height, xerr=row.deviation["ap"], fmt="|", color=color, capsize=4)
     right.barh(height, row.mean["n_negatives"], color=color, alpha=0.6)
 left.axvline(rows[0].mean["ap"], color=BLUE, linewidth=0.8)
 left.set_yticks(range(len(ranked)), [f"{row.strategy}\n{row.verdict}" for row in ranked])
@@ -183,4 +181,5 @@ lesson.show(figure, "3_noise")
 #    very large ratio. What does the verdict say, and what should it say?
 # 3. With twenty remedies and no true difference, how many verdicts would you expect to be wrong?
 #    How would you guard against that?
-# 4. Give 3,000 windows in round 0 and none later to each remedy. Which of them can replace mining?
+# 4. Keep as many negatives as there are positives, the hardest: `hard-negative:ratio=1`. What does
+#    the detector no longer know, and how do its false positives look?

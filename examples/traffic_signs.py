@@ -151,7 +151,10 @@ right = f"{classes.accuracy:.3f}" if classes.n_found else "none"
 print(f"{classes.n_found} signs found, share of the right class {right}")
 tables = classes.confusion
 figure, axes = plt.subplots(
-    1, len(tables), figsize=(12, 4), width_ratios=[len(table.labels) + 1 for table in tables.values()]
+    1,
+    len(tables),
+    figsize=(12, 4),
+    width_ratios=[len(table.labels) + 1 for table in tables.values()],
 )
 for each, (group, table) in zip(axes, tables.items(), strict=True):
     draw_confusion(each, table, group)
@@ -201,9 +204,7 @@ else:
         channels=bd.ACF(color="rgb"),
         learner=bd.BoostedLearner(n_trees=512, keep=1.0),
         pyramid=bd.Pyramid(scales_per_octave=4, min_object_size=18, max_object_size=140),
-        jitter=bd.Jitter(
-            n_copies=8, mirror=False, blur=0.6, pixel_noise=4.0, gain=0.3, light=0.85
-        ),
+        jitter=bd.Jitter(n_copies=8, mirror=False, blur=0.6, pixel_noise=4.0, gain=0.3, light=0.85),
         params=bd.BootstrapParams(
             n_rounds=2, n_images_per_round=150, n_negatives_per_image=60, n_jobs=lesson.jobs
         ),

@@ -109,6 +109,7 @@ def test_the_published_curves_are_those_of_the_results():
         assert text in told
 
 
+@pytest.mark.lessons
 @every_lesson
 def test_lessons_run_and_write_their_figures(name, tmp_path):
     environment = {key: value for key, value in os.environ.items() if key != "BOOTSTRAP_DET_DATA"}
