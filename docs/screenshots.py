@@ -1,8 +1,8 @@
 """Pictures of the program at work, on one sheet: the page of a run, and the terminal.
 
 Run: ``python docs/screenshots.py``. It trains the embedded faces into a temporary folder, and
-writes ``docs/images/screenshots.png``. The pages need Chromium with its chromedriver and selenium (extra
-``dev``); where these are missing, the sheet has the terminal alone, and the program says so.
+writes ``docs/images/screenshots.png``. The pages need Chromium with its chromedriver and selenium
+(extra ``dev``); where these are missing, the sheet has the terminal alone, and the program says so.
 """
 
 from __future__ import annotations

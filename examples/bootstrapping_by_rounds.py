@@ -178,7 +178,8 @@ lesson.show(figure, "2_what_is_found")
 # The windows that scored highest when a round scanned, and their scores. Round 0 has not scanned
 # anything, its windows are random. What later rounds find looks like a face to the detector:
 # bright and round before something dark, coins with heads on them. What do they share with the
-# faces of figure 1? Scores fall from round to round: what is left to mine is less and less like a face.
+# faces of figure 1? Scores fall from round to round: what is left to mine is less and less like a
+# face.
 
 # %%
 figure, rows = plt.subplots(len(mined), 12, figsize=(11, 1.15 * len(mined)))

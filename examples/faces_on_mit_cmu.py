@@ -122,7 +122,8 @@ for count, recall in measured.recall_at_false_positives.items():
 # 83.2 % at 10 and 86.0 % at 31. Sources and all points are in `docs/results.md`.
 #
 # Read this with care. Those papers counted 507 faces, the annotations here have 511; their rule of
-# a hit need not be this one; their training faces were others. The curves are landmarks, not a race.
+# a hit need not be this one; their training faces were others. The curves are landmarks, not a
+# race.
 
 # %%
 VIOLA_JONES_2001 = {10: 76.1, 31: 88.4, 50: 91.4, 65: 92.0, 78: 92.1, 95: 92.9, 167: 93.9}
