@@ -207,8 +207,11 @@ for name, rounds, color in (("mined", mined, BLUE), ("random", at_random, ORANGE
 for axes in (left, right):
     axes.set_xlabel("negatives trained on; a point is a round")
     axes.set_xlim(0)
-    axes.legend(title="negatives added")
+    axes.legend(title="negatives added", loc="lower right" if axes is right else "lower left")
 left.set_yscale("log")
+left.set_ylim(0.5, 200)
+left.set_yticks([1, 3, 10, 30, 100], ["1", "3", "10", "30", "100"])
+left.minorticks_off()
 left.set_title("false positives a test scene, at score 0")
 right.set_title("average precision on the test scenes")
 right.set_ylim(0, 1)
@@ -222,7 +225,7 @@ lesson.show(figure, "4_mined_or_random")
 # random negatives.
 
 # %%
-figure, axes = plt.subplots(figsize=(5.2, 4))
+figure, axes = plt.subplots(figsize=(7.4, 4))
 shades = plt.get_cmap("Blues")(np.linspace(0.35, 1.0, len(mined)))
 for (_, record, measured, _), shade in zip(mined, shades, strict=True):
     precision, recall, _ = precision_recall(measured.matches)
@@ -233,7 +236,7 @@ name = f"random, as many: AP {at_random[-1][2].ap:.2f}"
 axes.plot(recall, precision, "--", color=GREY, label=name)
 axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="recall", ylabel="precision")
 axes.set_title("test scenes, a hit from an overlap of 0.5")
-axes.legend(loc="lower left")
+axes.legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
 lesson.show(figure, "5_precision_recall")
 
 # %% [markdown]

@@ -111,12 +111,17 @@ figure, axes = plt.subplots(
 )
 for each, plan in zip(axes, plans, strict=True):
     magnitude = plain.compute(make_level(grey, plan))[1]
-    draw(each, magnitude, f"{plan.size[1]} px wide")
+    draw(each, magnitude, f"{plan.size[1]} px")
     each.set_anchor("S")
     side = window.size[0] / plain.cell_size
     corner = ((magnitude.shape[1] - side) / 2 - 0.5, (magnitude.shape[0] - side) / 2 - 0.5)
     each.add_patch(plt.Rectangle(corner, side, side, fill=False, color="#ffb000", linewidth=1.6))
-figure.suptitle("gradient magnitude at every fifth level", x=0.01, ha="left", fontsize=10)
+figure.suptitle(
+    "gradient magnitude at every fifth level, and the width of the level",
+    x=0.01,
+    ha="left",
+    fontsize=10,
+)
 lesson.show(figure, "3_pyramid")
 
 # %% [markdown]

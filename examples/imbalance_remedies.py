@@ -105,8 +105,8 @@ print(job.headline())
 # ## Train them all
 #
 # Every outcome is a small file. Run this again, and only what is missing is trained. Change the
-# data or a parameter, and old outcomes are refused, since they are of another experiment: remove the
-# folder `trials_of_...`, or give another `--out`.
+# data or a parameter, and old outcomes are refused, since they are of another experiment: remove
+# the folder `trials_of_...`, or give another `--out`.
 
 # %%
 outcomes = compare_strategies(
