@@ -14,7 +14,7 @@ PROGRAM = "bootstrap-det"
 @click.command(
     epilog="Examples:\n\n\b\n"
     'eval "$(bootstrap-det completion bash)"\n'
-    "bootstrap-det completion fish > ~/.config/fish/completions/bootstrap-det.fish\n"
+    "bootstrap-det completion fish | source\n"
 )
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context

@@ -495,7 +495,7 @@ def test_hard_objects_get_no_room(rng):
     ("n_objects", "copies", "n_held_out"), [(400, 4, 40), (18, 4, 5), (8, 4, 4)]
 )
 def test_of_few_objects_a_larger_share_is_held_out(n_objects, copies, n_held_out):
-    """A tenth, but enough windows to calibrate a cascade by; never more than half."""
+    """A tenth, but five at least; never more than half."""
     objects = np.repeat(np.arange(n_objects), copies)
     held_out = BoostedLearner()._held_out(objects, seed=0)
     assert len(np.unique(objects[held_out])) == n_held_out

@@ -257,7 +257,8 @@ def test_python_blocks_are_complete(page):
 def test_options_in_the_text_exist(page):
     known = {flag for command in VERBS.values() for p in command.params
              for flag in (*p.opts, *p.secondary_opts)}  # fmt: skip
-    programs = [*(ROOT / "benchmarks").glob("*.py"), ROOT / ".ci/run"]
+    folders = (ROOT / "benchmarks", ROOT / "examples")
+    programs = [*(p for f in folders for p in f.glob("*.py")), ROOT / ".ci/run"]
     for program in programs:
         known |= set(_OPTION.findall(program.read_text(encoding="utf-8")))
     text = page.read_text(encoding="utf-8")

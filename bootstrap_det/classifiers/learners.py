@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_choice, check_float, check_int
 from bootstrap_det.classifiers.boosting import LOSSES, BoostedTrees
-from bootstrap_det.classifiers.cascade import MIN_CALIBRATION_SAMPLES, calibrate_cascade
+from bootstrap_det.classifiers.cascade import calibrate_cascade
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.linear_classifier import LinearClassifier
 from bootstrap_det.classifiers.losses import make_loss
@@ -25,6 +24,7 @@ Model = LinearModel | TreeModel
 
 SVM_LOSS = "squared-hinge"
 SVM_PULL = 2.0  # slope of that loss at the decision surface
+LEAST_HELD_OUT = 5  # objects; with a copy and mirror images, enough windows for a cascade
 MARGIN = -1.0  # negatives below it have no loss and no say in a support vector machine
 
 
@@ -188,7 +188,7 @@ class BoostedLearner:
         times the probability by which it was missed.
     holdout : float, default=0.1
         Share of the objects that no tree is fitted on; the cascade is calibrated on them. It is
-        raised, to a half at most, where they would have fewer than 20 windows.
+        raised, to a half at most, where they would be fewer than 5.
     gamma : float, default=2.0
         How much less an easy sample counts for the loss ``focal``, see :class:`BoostedTrees`.
     positive_share : float, default=0.5
@@ -321,7 +321,6 @@ class BoostedLearner:
         """Return which positives show a held-out object; the same ones in every round."""
         names = np.unique(objects)
         rng = np.random.default_rng([seed, 7])
-        # Of few objects a larger share: a cascade cannot be calibrated by fewer windows.
-        least = math.ceil(MIN_CALIBRATION_SAMPLES * len(names) / max(len(objects), 1))
-        n_held_out = max(round(self.holdout * len(names)), min(least, len(names) // 2))
+        # The number of windows must not count: strategies add some, and the objects must stay.
+        n_held_out = max(round(self.holdout * len(names)), min(LEAST_HELD_OUT, len(names) // 2))
         return np.isin(objects, rng.permutation(names)[:n_held_out])
