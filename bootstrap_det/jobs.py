@@ -115,6 +115,11 @@ def _resolved(options: Options) -> Options:
 
 def data_to_inspect(options: Options) -> tuple[Dataset, Options]:
     """Return the annotated pictures that the options name, and the options as `train` has them."""
+    return annotated_data(options), _resolved(options)
+
+
+def annotated_data(options: Options) -> Dataset:
+    """Return the annotated data that --data or --dataset names, to choose by or to learn from."""
     if bool(options["data"]) == bool(options["dataset"]):
         raise ParameterError("Give the annotations, or a named set with --dataset, one of them.")
     data = _training_splits(options).train
@@ -123,7 +128,7 @@ def data_to_inspect(options: Options) -> tuple[Dataset, Options]:
             f"The data set {options['dataset']!r} is for testing only: nothing may be chosen by "
             "its objects. Give the one that is trained on."
         )
-    return data, _resolved(options)
+    return data
 
 
 def scan_of(options: Options) -> tuple[Channels, Pyramid]:
@@ -305,25 +310,12 @@ def refine_model(
     """Return the model refined as the options ask for, and how that was learnt."""
     params = refine_params(options)
     detector = Detector.load(options["model"])
-    data = _annotated(options)
+    data = annotated_data({"label": (), **options})
     if options["box_map"]:
         detector = remapped(detector, options["box_map"])
     if params.loss is None and params.location is None:
         raise ParameterError("There is nothing to learn: --loss none goes with --location only.")
     return refine(detector, data, params, callbacks=callbacks)
-
-
-def _annotated(options: Options) -> Dataset:
-    """Return the annotated pictures that --data or --dataset names."""
-    if bool(options["data"]) == bool(options["dataset"]):
-        raise ParameterError("Give the annotated pictures with --data or --dataset, one of them.")
-    data = _training_splits({"crops": None, "label": (), **options}).train
-    if data is None:
-        raise ParameterError(
-            f"The data set {options['dataset']!r} is for testing only: nothing may be learnt from "
-            "it. Give the one that is trained on."
-        )
-    return data
 
 
 def refine_params(options: Options) -> RefineParams:

@@ -369,7 +369,7 @@ def test_the_verb_refine(files, scenes):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        ((), 2, "Give the annotated pictures with --data or --dataset, one of them."),
+        ((), 2, "Give the annotations, or a named set with --dataset, one of them."),
         (("--dataset", "mit-cmu"), 1, "mit-cmu"),
         (("--data", "train.json", "--loss", "none"), 2, "There is nothing to learn"),
         (("--data", "train.json", "--loss", "gio"), 2, "giou"),

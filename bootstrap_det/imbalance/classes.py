@@ -76,7 +76,7 @@ class ForegroundBalanced(Strategy):
 
 @dataclass(frozen=True)
 class Hierarchical(Strategy):
-    """A detector of groups, and the class inside the group from the features of its window.
+    """A detector of groups, and the class inside the group from its box.
 
     Templates are trained for the groups of the labels (:attr:`Dataset.groups`). Then multinomial
     logistic regression tells the classes of a group apart, by histograms of gradients of its
