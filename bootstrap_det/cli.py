@@ -180,13 +180,7 @@ def _train(options: dict[str, Any]) -> None:
 
 def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
     from bootstrap_det import jobs
-    from bootstrap_det.evaluation import (
-        evaluate_detector,
-        evaluate_results,
-        mean_precisions,
-        overlaps_entry,
-        read_results,
-    )
+    from bootstrap_det.evaluation import evaluate_detector, evaluate_results
 
     if bool(options["model"]) == bool(options["results"]):
         raise ParameterError("Give a --model or the --results of a detector, one of them.")
@@ -204,9 +198,7 @@ def _evaluate(options: dict[str, Any]) -> dict[str, Any]:
             iou_threshold=options["iou_threshold"] or test.iou_threshold,
             agreement=options["agreement"] or test.agreement,
         )
-        found = read_results(options["results"], test.test)
-        overlaps = mean_precisions(test.test.pictures, found, tuple(evaluation.by_label))
-        return {**evaluation.to_dict(), **overlaps_entry(overlaps)}
+        return evaluation.to_dict()
     scan = evaluate_detector(
         detector,
         test.test,

@@ -33,10 +33,13 @@ class Evaluations:
         Each label's measures.
     confusion : Confusion
         Which label is taken for which, of detections of score 0 and more.
+    ap_by_iou : dict of float to float, or None
+        See :func:`mean_precisions`, where it was measured.
     """
 
     by_label: dict[str, Evaluation]
     confusion: Confusion
+    ap_by_iou: dict[float, float] | None = None
 
     @property
     def only(self) -> Evaluation:
@@ -65,8 +68,9 @@ class Evaluations:
         """
         own = {label: each.to_dict() for label, each in self.by_label.items()}
         first = next(iter(own.values()))
+        overlaps = {} if self.ap_by_iou is None else overlaps_entry(self.ap_by_iou)
         if len(own) == 1:
-            return first
+            return {**first, **overlaps}
         counted = [each for each in own.values() if each["n_objects"]]
         means = {
             **{name: _mean([each[name] for each in counted]) for name in _MEANS},
@@ -76,7 +80,7 @@ class Evaluations:
             },
             **{name: sum(each[name] or 0 for each in own.values()) for name in _SUMS},
         }
-        return {**first, **means, "label": None, "labels": own,
+        return {**first, **means, **overlaps, "label": None, "labels": own,
                 "confusion": self.confusion.to_dict()}  # fmt: skip
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.data import Dataset
 from bootstrap_det.detections import Detections
-from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels
+from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, mean_precisions
 from bootstrap_det.exceptions import DataError, ParameterError
 
 
@@ -58,9 +59,10 @@ def evaluate_results(
             f"{', '.join(map(repr, unknown)) or 'none'}."
         )
     predictions = read_results(path, dataset)
-    return evaluate_labels(
+    measured = evaluate_labels(
         dataset.pictures, predictions, wanted, iou_threshold=iou_threshold, agreement=agreement
     )
+    return replace(measured, ap_by_iou=mean_precisions(dataset.pictures, predictions, wanted))
 
 
 def read_results(path: str | os.PathLike[str], dataset: Dataset) -> list[Detections]:
