@@ -34,6 +34,15 @@ def one_sentence() -> Iterator[None]:
         raise Failure("Interrupted. What was finished is kept; --resume goes on.", 1) from None
 
 
+@contextmanager
+def workers_of(options: dict[str, Any]) -> Iterator[None]:
+    """Let the workers that the options name do the work inside the block."""
+    from bootstrap_det.workers import on_workers
+
+    with on_workers(options["backend"], scheduler=options["scheduler"], n_jobs=options["jobs"]):
+        yield
+
+
 class Failure(click.ClickException):
     """A message with an exit code of its own."""
 
@@ -68,6 +77,23 @@ JOBS = click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Pictures at a time.",
     show_default="all cores",
 )  # fmt: skip
+
+
+def workers_option(default: str) -> Callable[[Any], Any]:
+    """Return the options that say who works."""
+    return options(
+        JOBS,
+        click.option("--backend", type=click.Choice(["threads", "processes", "dask", "ray"]),
+                     default=default, show_default=True,
+                     help="Who works: threads or processes of this machine, or a cluster. The "
+                     "result is the same."),
+        click.option("--scheduler", metavar="ADDRESS",
+                     help="Of the cluster, such as tcp://10.0.0.1:8786; by default as many "
+                     "processes here as --jobs."),
+    )  # fmt: skip
+
+
+WORKERS = workers_option("threads")
 JSON = click.option("--json", "as_json", is_flag=True, help="Put the result on stdout as JSON.")
 SOURCE = options(
     click.option("--from", "form", type=FORMAT, help="Format, where it cannot be told."),

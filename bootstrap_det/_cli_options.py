@@ -9,12 +9,12 @@ import click
 from bootstrap_det._cli_common import (
     DATA_ROOT,
     FORMAT,
-    JOBS,
     JSON,
     OBJECT_SIZES,
     PADDING,
     PATH,
     WINDOW,
+    WORKERS,
     options,
 )
 
@@ -190,6 +190,8 @@ LOOP = options(
     click.option("--mining-threshold", type=float, help="Smallest score of a mined window."),
     click.option("--min-new-negatives", type=int, help="Fewer new windows mean convergence."),
     click.option("--max-cache-bytes", type=int, help="Limit on the negatives' features."),
+    click.option("--max-memory-bytes", type=int,
+                 help="boosted: features and their copies beyond it lie in files; 4 GiB."),
 )  # fmt: skip
 CHOICES = options(
     click.option("--classifier", type=click.Choice(["boosted", "svm"]), default="boosted",
@@ -206,15 +208,13 @@ CHOICES = options(
 RUN = options(
     click.option("--out", type=PATH, help="Run folder; by default runs/NAME."),
     click.option("--overwrite", is_flag=True, help="Replace an earlier run in the folder."),
-    click.option("--resume", is_flag=True, help="Go on with the run in the folder."),
-    JOBS,
+    click.option("--resume", is_flag=True, help="Go on with the run in the folder, be it killed."),
     click.option(
-        "--backend",
-        type=click.Choice(["threads"]),
-        default="threads",
-        show_default=True,
-        help="What --jobs are.",
+        "--checkpoint-every",
+        type=int,
+        help="Pictures of a mining pass after which its state is kept; 500.",
     ),
+    WORKERS,
     SKIP_BAD,
     JSON,
 )

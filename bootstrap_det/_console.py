@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ MIN_POSITIVES_FOUND = 0.5  # below it, a detector is likely to find little
 _PHASES = {
     "positives": "cutting positives",
     "mine": "scanning negatives",
+    "features": "cutting negatives",
     "evaluate": "testing",
     "refine": "refining boxes",
     "calibrate": "calibrating the groups",
@@ -43,12 +45,22 @@ class RunDisplay(Callback):
         self._task = self.progress.add_task("starting", total=None)
         self._round = 0
 
+    def on_resume(self, states: Sequence[TrainingState]) -> None:
+        state = states[-1] if states else None
+        if state is None or not (state.records or state.begun):
+            where = "the beginning"
+        elif state.begun is not None and state.begun.round == len(state.records):
+            where = f"picture {state.begun.n_done + 1:,} of round {state.begun.round}"
+        else:
+            where = f"round {len(state.records)}"
+        self.console.print(f"resumed: going on with {where}", highlight=False)
+
     def on_round_begin(self, round_index: int) -> None:
         self._round = round_index
 
     def on_progress(self, phase: str, n_done: int, n_total: int) -> None:
         name = _PHASES.get(phase, phase)
-        if n_done == n_total and phase == "mine":
+        if n_done == n_total and phase in ("mine", "features"):
             name = "fitting"  # what follows cannot be counted
         text = name if phase in _OUTSIDE_ROUNDS else f"round {self._round}: {name}"
         if n_done == 1:  # the remaining time is that of this phase

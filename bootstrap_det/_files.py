@@ -12,6 +12,10 @@ from typing import IO, Any
 
 from bootstrap_det.exceptions import DataError
 
+_PREFIX, _SUFFIX = ".bdet-", ".tmp"
+LEFTOVERS = f"{_PREFIX}*{_SUFFIX}"
+"""Names of the files that are left where a process was killed while it wrote."""
+
 
 @contextmanager
 def writing(target: str | os.PathLike[str]) -> Iterator[None]:
@@ -29,7 +33,8 @@ def writing(target: str | os.PathLike[str]) -> Iterator[None]:
 def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     """Open a temporary file beside ``path`` that takes its place when the block ends well.
 
-    The bytes are on the disk before the rename, so a crash leaves the old file or the new one.
+    The bytes are on the disk before the rename, and the rename before the next file, so a crash
+    or a loss of power leaves the old file or the new one, and no newer one without it.
 
     Raises
     ------
@@ -40,7 +45,7 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
     temporary: Path | None = None
     try:
         with writing(target):
-            handle, name = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=target.parent)
+            handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=target.parent)
             temporary = Path(name)
             with os.fdopen(handle, "wb") as stream:
                 yield stream
@@ -48,9 +53,23 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
                 os.fsync(stream.fileno())
             temporary.chmod(0o644)  # mkstemp makes files that nobody else can read
             os.replace(temporary, target)
+            _sync_folder(target.parent)
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system can."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    except OSError:  # some network file systems sync no folders
+        pass
+    finally:
+        os.close(handle)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from bootstrap_det import __version__
-from bootstrap_det._cli_common import DATA_ROOT, JOBS, JSON, PATH, one_sentence
+from bootstrap_det._cli_common import DATA_ROOT, JSON, PATH, WORKERS, one_sentence, workers_of
 from bootstrap_det._cli_options import (
     BARE,
     CHOICES,
@@ -62,7 +62,7 @@ def main() -> None:
 @RUN
 def train(**options: Any) -> None:
     """Train a detector by bootstrapping its negatives."""
-    with one_sentence():
+    with one_sentence(), workers_of(options):
         _train(options)
 
 
@@ -98,12 +98,12 @@ def train(**options: Any) -> None:
 )
 @DETECTOR
 @BARE
-@JOBS
+@WORKERS
 @SKIP_BAD
 @JSON
 def evaluate(**options: Any) -> None:
     """Measure a model, or any detector's COCO results, on annotated pictures."""  # fmt: skip
-    with one_sentence():
+    with one_sentence(), workers_of(options):
         measures = _evaluate(options)
     if options["as_json"]:
         click.echo(json.dumps(measures, indent=2))
@@ -162,9 +162,12 @@ def _train(options: dict[str, Any]) -> None:
     from bootstrap_det import jobs, runs
     from bootstrap_det._console import RunDisplay, print_summary
     from bootstrap_det.report import write_report
+    from bootstrap_det.run_folder import RunFolder
 
     console = Console(stderr=True)
     job = jobs.make_job(options)
+    if job.resume and not RunFolder(job.out, resume=True).begun:
+        console.print(f"there is nothing to resume in {escape(str(job.out))}: beginning anew")
     display = RunDisplay(console, n_templates=len(job.recipes) * job.n_views)
     console.print(job.headline(), highlight=False)
     with display.progress:

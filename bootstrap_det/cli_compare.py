@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bootstrap_det._cli_common import JOBS, JSON, PATH, one_sentence
+from bootstrap_det._cli_common import JSON, PATH, one_sentence, workers_of, workers_option
 from bootstrap_det._cli_options import FEATURES, LOOP, SCALES, SKIP_BAD, TRAIN_DATA
 from bootstrap_det.exceptions import DataError, ParameterError
 
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
 @LOOP
 @click.option("--out", type=PATH, help="Folder to write; by default runs/compare-NAME.")
 @click.option("--overwrite", is_flag=True, help="Measure anew what is there.")
-@JOBS
+@workers_option("processes")
 @SKIP_BAD
 @JSON
 def compare(**options: Any) -> None:
@@ -62,7 +62,8 @@ def compare(**options: Any) -> None:
         if options["list_all"]:
             _list()
             return
-        _compare(options)
+        with workers_of(options):
+            _compare(options)
 
 
 def split_specs(text: str) -> list[str]:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bootstrap_det._cli_common import (
-    JOBS,
     JSON,
     PATH,
     WIDTH,
+    WORKERS,
     Failure,
     echo_note,
     one_sentence,
     options,
     parse_size,
+    workers_of,
 )
 from bootstrap_det._cli_options import BARE, DETECTOR, SKIP_BAD
 from bootstrap_det.exceptions import ParameterError
@@ -88,7 +89,7 @@ _FLAGS = {"show_rate": "--fps", "max_frames": "--max-frames"}
 @_TILES
 @_VIDEO
 @_RESULTS
-@JOBS
+@WORKERS
 @SKIP_BAD
 @JSON
 def detect(**options: Any) -> None:
@@ -100,7 +101,7 @@ def detect(**options: Any) -> None:
     from bootstrap_det import jobs
     from bootstrap_det.sources import find_sources
 
-    with one_sentence():
+    with one_sentence(), workers_of(options):
         detector = jobs.load_detector(options)
         if options["threshold"] is not None and (
             note := detector.threshold_note(options["threshold"])

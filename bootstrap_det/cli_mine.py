@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
-from bootstrap_det._cli_common import FORMAT, JOBS, JSON, PATH, one_sentence
+from bootstrap_det._cli_common import FORMAT, JSON, PATH, WORKERS, one_sentence, workers_of
 from bootstrap_det.exceptions import ParameterError
 
 
@@ -30,13 +31,13 @@ from bootstrap_det.exceptions import ParameterError
 @click.option("--threshold", type=float, help="Least score; by default all.")
 @click.option("--max-per-image", type=int, default=20, show_default=True, help="Most of a picture.")
 @click.option("--max-total", type=int, default=1000, show_default=True, help="Most in all.")
-@JOBS
+@WORKERS
 @JSON
 def mine(**options: Any) -> None:
     """Write a detector's false alarms as crops, as background pictures and as a sheet."""
     from bootstrap_det import false_alarms
 
-    with one_sentence():
+    with one_sentence(), workers_of(options):
         dataset = _pictures(options)
         alarms = false_alarms.false_alarms(
             dataset,
@@ -107,8 +108,7 @@ def _pictures(options: dict[str, Any]) -> Any:
 
 
 def _predictions(options: dict[str, Any], dataset: Any) -> Any:
-    from joblib import Parallel, delayed
-
+    from bootstrap_det.data.each import each_picture
     from bootstrap_det.detector import Detector
     from bootstrap_det.evaluation import read_results
 
@@ -117,12 +117,10 @@ def _predictions(options: dict[str, Any], dataset: Any) -> Any:
     if options["results"]:
         return read_results(options["results"], dataset)
     detector = Detector.load(options["model"])
-    threshold = options["threshold"]
+    least = detector.lowest_score if options["threshold"] is None else options["threshold"]
+    work = partial(_detections, detector, least)
+    return list(each_picture(work, dataset.pictures, n_jobs=options["jobs"]))
 
-    def detect(picture: Any) -> Any:
-        image = picture.load(detector.channels.color)
-        return detector.detect(image, threshold=detector.lowest_score if threshold is None
-                               else threshold)  # fmt: skip
 
-    jobs = Parallel(n_jobs=options["jobs"], backend="threading")
-    return jobs(delayed(detect)(picture) for picture in dataset.pictures)
+def _detections(detector: Any, least: float, picture: Any) -> Any:
+    return detector.detect(picture.load(detector.channels.color), threshold=least)

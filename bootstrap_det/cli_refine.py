@@ -7,7 +7,15 @@ from typing import Any
 
 import click
 
-from bootstrap_det._cli_common import DATA_ROOT, FORMAT, JOBS, JSON, PATH, one_sentence
+from bootstrap_det._cli_common import (
+    DATA_ROOT,
+    FORMAT,
+    JSON,
+    PATH,
+    WORKERS,
+    one_sentence,
+    workers_of,
+)
 from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
 
 
@@ -28,7 +36,7 @@ from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
     "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of all that is random."
 )
 @click.option("--out", type=PATH, required=True, help="Model file to write.")
-@JOBS
+@WORKERS
 @SKIP_BAD
 @JSON
 def refine(**options: Any) -> None:
@@ -38,7 +46,7 @@ def refine(**options: Any) -> None:
     from bootstrap_det import _console, jobs
 
     console = Console(stderr=True)
-    with one_sentence():
+    with one_sentence(), workers_of(options):
         display = _console.RunDisplay(console)
         with display.progress:
             detector, told = jobs.refine_model(options, [display])

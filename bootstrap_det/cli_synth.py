@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,17 +119,15 @@ def write_dataset(
     """
     from dataclasses import replace
 
-    from joblib import Parallel, delayed
-
     from bootstrap_det.data import write_coco
+    from bootstrap_det.workers import in_parallel
 
     pictures = tuple(
         replace(picture, name=f"{Path(picture.name).stem}.{suffix}") for picture in dataset.pictures
     )
     images = _made_folder(folder / IMAGES)
-    Parallel(n_jobs=n_jobs, backend="threading")(
-        delayed(_write_picture)(picture, images) for picture in pictures
-    )
+    for _ in in_parallel(partial(_write_picture, images), zip(pictures), n_jobs=n_jobs):
+        pass
     path = folder / ANNOTATIONS
     write_coco(replace(dataset, pictures=pictures), path, supercategories=supercategories)
     labels = [str(label) for picture in pictures for label in picture.labels]
@@ -136,7 +135,7 @@ def write_dataset(
     return {"annotations": str(path), "n_pictures": len(pictures), "n_objects": counts}
 
 
-def _write_picture(picture: Picture, folder: Path) -> None:
+def _write_picture(folder: Path, picture: Picture) -> None:
     from bootstrap_det.images import write_image
 
     write_image(folder / picture.name, picture.load("rgb"))

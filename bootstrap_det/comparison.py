@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from bootstrap_det._files import write_json
 from bootstrap_det._validation import check_int
@@ -24,6 +24,7 @@ from bootstrap_det.exceptions import DataError, ParameterError
 from bootstrap_det.imbalance import make_strategy
 from bootstrap_det.runs import Job
 from bootstrap_det.training import train_recipes
+from bootstrap_det.workers import in_parallel
 
 N_DEVIATIONS = 2.0  # a smaller difference is within noise
 
@@ -91,7 +92,7 @@ class JobTrial:
         recipes = tuple(
             replace(recipe, learner=remedy.learner(recipe.learner)) for recipe in self.base.recipes
         )
-        params = replace(self.base.params, seed=seed, n_jobs=1)
+        params = replace(self.base.params, seed=seed, n_jobs=1, scratch=None)
         return replace(self.base, strategy=remedy, recipes=recipes, params=params)
 
 
@@ -185,7 +186,8 @@ def compare_strategies(
             if on_outcome:
                 on_outcome(found[key], True)
     missing = [key for key in wanted if key not in found]
-    for outcome in _run(trial, missing, n_jobs):
+    work = partial(run_trial, trial)
+    for outcome in in_parallel(work, missing, n_jobs=n_jobs, prefer="processes", as_ready=True):
         out.mkdir(parents=True, exist_ok=True)
         write_json(outcome_path(out, outcome.strategy, outcome.seed), asdict(outcome))
         found[outcome.strategy, outcome.seed] = outcome
@@ -198,12 +200,6 @@ def outcome_path(out: Path, strategy: str, seed: int) -> Path:
     """Return where the outcome of a trial is written."""
     safe = strategy.replace(":", "_").replace("/", "-")
     return out / f"{safe}_seed{seed}.json"
-
-
-def _run(trial: Trial, keys: Sequence[tuple[str, int]], n_jobs: int) -> Iterator[Outcome]:
-    parallel = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)
-    results: Iterator[Outcome] = parallel(delayed(run_trial)(trial, *key) for key in keys)
-    return results
 
 
 def _check_strategies(trial: Trial, strategies: Sequence[str], seeds: Sequence[int]) -> None:

@@ -13,7 +13,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
@@ -40,6 +39,7 @@ from bootstrap_det.scanning import ScoredLevel as ScoredLevel
 from bootstrap_det.suppression import SUPPRESSIONS, Suppression
 from bootstrap_det.templates import Template as Template  # what a detector is made of
 from bootstrap_det.templates import check_classes, check_templates
+from bootstrap_det.workers import in_parallel
 
 
 class Detector:
@@ -221,11 +221,8 @@ class Detector:
 
         Equal to calling :meth:`detect` on each, with ``image_id`` counted from 0.
         """
-        jobs = (
-            delayed(self.detect)(image, threshold=threshold, image_id=index)
-            for index, image in enumerate(images)
-        )
-        return iter(Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")(jobs))
+        numbered = ((image, index) for index, image in enumerate(images))
+        return in_parallel(partial(_detected, self, threshold), numbered, n_jobs=n_jobs)
 
     def scan(
         self, image: NDArray[Any], *, threshold: float | None = None, n_threads: int = 1
@@ -348,6 +345,12 @@ class Detector:
 
 _SETTINGS = ("threshold", "nms_threshold", "nms_kind", "suppression", "across_labels")
 _PARTS = ("pyramid", "classes", "location", "provenance")
+
+
+def _detected(
+    detector: Detector, threshold: float | None, image: NDArray[Any], image_id: int
+) -> Detections:
+    return detector.detect(image, threshold=threshold, image_id=image_id)
 
 
 def _number(threshold: float) -> float:

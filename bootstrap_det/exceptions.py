@@ -21,3 +21,7 @@ class DataError(BootstrapDetError):
 
 class ModelFormatError(BootstrapDetError):
     """A model file is damaged, not one of ours, or newer than this package."""
+
+
+class WorkerError(BootstrapDetError):
+    """The processes or machines that work was given to died, or cannot be had."""

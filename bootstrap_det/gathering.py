@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.data import Dataset, Picture, Skipped
+from bootstrap_det.data.each import each_picture
 from bootstrap_det.detector import Detector
-from bootstrap_det.exceptions import DataError
 from bootstrap_det.mining.records import Callback, notify
 from bootstrap_det.pyramid import LevelPlan
 from bootstrap_det.refinement import encode
@@ -61,9 +61,9 @@ def gather(
         Told of the progress.
     """
     pictures = [p for p in dataset.pictures if p.targets.any()]
-    results = Parallel(n_jobs=params.n_jobs, backend="threading", return_as="generator")(
-        delayed(_of_picture)(detector, picture, index, params, number)
-        for index, picture in enumerate(pictures)
+    work = partial(_of_picture, detector, params, number)
+    results = each_picture(
+        work, pictures, range(len(pictures)), n_jobs=params.n_jobs, skip_bad=params.skip_bad
     )
     parts: list[list[BoxSamples]] = [[] for _ in detector.templates]
     n_objects = 0
@@ -97,15 +97,10 @@ def _limited(
 
 
 def _of_picture(
-    detector: Detector, picture: Picture, index: int, params: RefineParams, number: int
-) -> list[tuple[int, BoxSamples]] | Skipped:
+    detector: Detector, params: RefineParams, number: int, picture: Picture, index: int
+) -> list[tuple[int, BoxSamples]]:
     """Return the windows of one picture that are learnt from, with their template's number."""
-    try:
-        pixels = detector.prepare(picture.load(detector.channels.color))
-    except DataError as error:
-        if not params.skip_bad:
-            raise
-        return Skipped(picture.name, str(error))
+    pixels = detector.prepare(picture.load(detector.channels.color))
     rng = np.random.default_rng([params.seed, 31, index])
     beside = None
     if params.sampling == "iou-uniform" and number == 0:

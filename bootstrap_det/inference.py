@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from statistics import median
@@ -15,14 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det.data import Skipped
+from bootstrap_det.detections import Detections
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import write_image
 from bootstrap_det.plots import draw_caption, draw_detections
 from bootstrap_det.sources import Source, drawn_names
-from bootstrap_det.streaming import FrameDetections, detect_video, in_order, picture_detector
+from bootstrap_det.streaming import FrameDetections, detect_video, picture_detector
 from bootstrap_det.video import Span, Video
 from bootstrap_det.video_files import VideoFile
+from bootstrap_det.workers import in_parallel
 
 _REMEMBERED = 10_000  # frames that the median time is of, the last ones
 _RATE_OVER = 16  # frames that the drawn rate is of
@@ -40,7 +43,7 @@ class DetectionOptions:
     save_dir : Path or None, default=None
         Where to write pictures (PNG) and videos (MP4) with boxes drawn.
     n_jobs : int, default=1
-        Pictures or frames at a time, on threads.
+        Pictures or frames at a time; frames of videos on threads, whoever works on pictures.
     skip_bad : bool, default=False
         Go on after a file that cannot be read, and list it.
     tile : (height, width) or None, default=None
@@ -185,7 +188,9 @@ class DetectionRun:
         self, pairs: Sequence[tuple[Source, Path | None]]
     ) -> Generator[FrameDetections, None, None]:
         start = time.perf_counter()
-        results = in_order(self._picture, pairs, self.options.n_jobs)
+        color, skip_bad = self.detector.channels.color, self.options.skip_bad
+        work = partial(_of_picture, self._detect, color, skip_bad)
+        results = in_parallel(work, pairs, n_jobs=self.options.n_jobs)
         for n_done, result in enumerate(results, start=1):
             self.tally.picture_seconds = time.perf_counter() - start
             self.on_progress("pictures", n_done, len(pairs))
@@ -195,25 +200,13 @@ class DetectionRun:
             else:
                 yield self._counted(result)
 
-    def _picture(self, pair: tuple[Source, Path | None]) -> FrameDetections | Skipped:
-        """Return the detections of one picture, after drawing them."""
-        source, path = pair
-        try:
-            image = source.read(self.detector.channels.color if path is None else "rgb")
-        except DataError as error:
-            return self._refused(source, error)
-        start = time.perf_counter()
-        found = self._detect(image)
-        spent = time.perf_counter() - start
-        if path is not None:
-            write_image(path, draw_detections(image, found))
-        return FrameDetections(source.name, None, None, found, spent)
-
     def _video(self, source: Source, path: Path | None) -> Generator[FrameDetections, None, None]:
         try:
             video = Video(source.target)
         except DataError as error:
-            self.skipped.append(self._refused(source, error))
+            if not self.options.skip_bad:
+                raise
+            self.skipped.append(Skipped(source.name, str(error)))
             self._next_id += 1
             return
         self.live = video.is_camera
@@ -266,11 +259,6 @@ class DetectionRun:
         self.tally.add(found)
         return replace(found, detections=numbered)
 
-    def _refused(self, source: Source, error: DataError) -> Skipped:
-        if not self.options.skip_bad:
-            raise error
-        return Skipped(source.name, str(error))
-
     def _note_end(self, video: Video) -> None:
         if video.note:
             self.notes.append(video.note)
@@ -279,6 +267,24 @@ class DetectionRun:
                 f"{video.name} ends before the start at {self.options.span.start:g} s: no frame "
                 "was taken."
             )
+
+
+def _of_picture(
+    detect: Callable[..., Detections], color: str, skip_bad: bool, source: Source, path: Path | None
+) -> FrameDetections | Skipped:
+    """Return the detections of one picture, after drawing them."""
+    try:
+        image = source.read(color if path is None else "rgb")
+    except DataError as error:
+        if not skip_bad:
+            raise
+        return Skipped(source.name, str(error))
+    start = time.perf_counter()
+    found = detect(image)
+    spent = time.perf_counter() - start
+    if path is not None:
+        write_image(path, draw_detections(image, found))
+    return FrameDetections(source.name, None, None, found, spent)
 
 
 class RateMeter:

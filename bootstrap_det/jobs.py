@@ -35,7 +35,8 @@ from bootstrap_det.mining import BootstrapParams, Callback, Recipe
 from bootstrap_det.pyramid import Pyramid, estimate_exponents
 from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.refining import refine, remapped, require_objects
-from bootstrap_det.runs import Job, RunFolder
+from bootstrap_det.run_folder import RunFolder
+from bootstrap_det.runs import Job
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import as_window, labels_to_train
 
@@ -60,6 +61,7 @@ def make_job(options: Options) -> Job:
     jitter = Jitter(**given(options, _names(Jitter)))
     name = options["dataset"] or _own_name(options)
     out = options["out"] or Path("runs") / name
+    params = replace(params, scratch=out)
     RunFolder(out, overwrite=options["overwrite"], resume=options["resume"])  # early refusal
     train, negatives = training_data(options)
     grouped = strategy.relabelled(train)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det.classifiers.class_model import ClassView
@@ -20,6 +21,7 @@ from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter, ObjectRows, object_features, with_margin
 from bootstrap_det.views import facing
 from bootstrap_det.windows import check_reach
+from bootstrap_det.workers import in_parallel
 
 MIN_OVERLAP = 0.5  # an annotated object that no window matches this well is not trained on
 
@@ -74,19 +76,19 @@ def positive_features(
     """
     dataset.require_positives()
     jitter = jitter or Jitter()
-    work = [
-        delayed(_of_picture)(picture, recipe, members or {recipe.label}, jitter, seed, skip_bad)
-        for picture in dataset.pictures
-        if len(picture.boxes)
-    ]
-    if dataset.crops is not None:
-        chunks = np.array_split(np.arange(len(dataset.crops)), max(len(dataset.crops) // 256, 1))
-        work += [delayed(_of_crops)(dataset.crops, c, recipe, jitter, seed) for c in chunks]
-    results = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")(work)
+    own = tuple(members or [recipe.label])
+    pictures = [(picture,) for picture in dataset.pictures if len(picture.boxes)]
+    crops = _parts(dataset.crops)
+    of_pictures = partial(_of_picture, recipe, own, jitter, seed, skip_bad)
+    of_crops = partial(_of_crops, recipe, jitter, seed)
+    results = chain(
+        in_parallel(of_pictures, pictures, n_jobs=n_jobs),
+        in_parallel(of_crops, crops, n_jobs=n_jobs),
+    )
     parts = []
     for n_done, part in enumerate(results, start=1):
         parts.append(part)
-        notify(callbacks, "on_progress", "positives", n_done, len(work))
+        notify(callbacks, "on_progress", "positives", n_done, len(pictures) + len(crops))
     found = Positives(
         _joined([part.rows for part in parts], [part.n_objects for part in parts]),
         sum(part.n_objects for part in parts),
@@ -98,27 +100,37 @@ def positive_features(
     return found
 
 
-def _of_crops(
-    crops: Crops, indices: NDArray[np.intp], recipe: Recipe, jitter: Jitter, seed: int
-) -> Positives:
+def _parts(crops: Crops | None) -> list[tuple[int, Crops]]:
+    """Return some crops at a time, with the number of the first."""
+    if crops is None:
+        return []
+    chunks = np.array_split(crops.pixels, max(len(crops) // 256, 1))
+    starts = np.cumsum([0, *(len(chunk) for chunk in chunks)])
+    return [
+        (int(first), replace(crops, pixels=chunk))
+        for first, chunk in zip(starts, chunks, strict=False)
+    ]
+
+
+def _of_crops(recipe: Recipe, jitter: Jitter, seed: int, first: int, crops: Crops) -> Positives:
     """Return the positives of some crops, each continued beyond its border."""
     rows = []
     margin = min(min(crops.pixels.shape[1:3]) - 1, max(crops.pixels.shape[1:3]) // 3)
     box = np.array(crops.object_box) + margin
-    for index in indices:
-        image = in_color(with_margin(crops.pixels[index], margin), recipe.channels.color)
-        rng = np.random.default_rng([seed, int(index)])
+    for index, pixels in enumerate(crops.pixels, start=first):
+        image = in_color(with_margin(pixels, margin), recipe.channels.color)
+        rng = np.random.default_rng([seed, index])
         rows.append(object_features(image, box, recipe.window, recipe.channels, jitter, rng))
     return replace(_stacked(rows, recipe), labels=np.full(len(rows), crops.label))
 
 
 def _of_picture(
-    picture: Picture,
     recipe: Recipe,
-    members: Collection[str],
+    members: Sequence[str],
     jitter: Jitter,
     seed: int,
     skip_bad: bool,
+    picture: Picture,
 ) -> Positives:
     """Return the positives of one annotated picture."""
     try:
@@ -127,7 +139,7 @@ def _of_picture(
         if not skip_bad:
             raise
         return replace(_stacked([], recipe), skipped=(Skipped(picture.name, str(error)),))
-    own = picture.targets & np.isin(picture.labels, list(members))
+    own = picture.targets & np.isin(picture.labels, members)
     boxes = picture.boxes[own]
     plans = recipe.pyramid.plan(image.shape[:2], recipe.channels, [recipe.window])
     reach = check_reach(plans, recipe.window, recipe.channels, boxes, min_overlap=MIN_OVERLAP)

@@ -1,26 +1,9 @@
-"""A training run and its folder: train, evaluate after each round, write what people look at.
-
-::
-
-    model.bdet          the detector of the last round
-    rounds.jsonl        one RoundRecord a line, written as each round ends
-    summary.json        the run in one object
-    detections.json     COCO results of the final detector on the test set
-    test_set.json       the annotations that were measured against, and where the pictures are
-    test_pictures/      test pictures that are no files (drawn or composed), at most 60 of them
-    rounds_detections/  what each round's detector found in them, at most 300 a picture and
-                        200,000 in all, written as each round ends; final.json is of the whole
-                        detector, where it is measured apart
-    hard_negatives/     the hardest windows that each round mined, as a sheet and as a list
-    checkpoint/         what --resume goes on from, one file a view
-    report.html         all of this for people, made by bootstrap_det.report from the rest
-"""
+"""A training run: train, evaluate after each round, write what people look at and resume from."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -31,12 +14,12 @@ import numpy as np
 
 from bootstrap_det import __version__
 from bootstrap_det._files import write_bytes, write_json
+from bootstrap_det.arrays import limited_memory
 from bootstrap_det.boxes import SAME_BOX
 from bootstrap_det.channels import Channels
 from bootstrap_det.data import Dataset, Skipped, by_group
 from bootstrap_det.detector import Detector
 from bootstrap_det.evaluation import ScanEvaluation, evaluate_detector
-from bootstrap_det.exceptions import DataError
 from bootstrap_det.hard_negatives import write_hard_negatives
 from bootstrap_det.imbalance.hard import Bootstrap
 from bootstrap_det.mining import (
@@ -47,27 +30,34 @@ from bootstrap_det.mining import (
     Strategy,
     TrainingState,
 )
-from bootstrap_det.mining.checkpoint import load_checkpoint, save_checkpoint
+from bootstrap_det.mining.checkpoint import (
+    check_start,
+    file_sizes,
+    load_checkpoint,
+    load_pass,
+    save_checkpoint,
+    save_pass,
+    save_start,
+)
+from bootstrap_det.mining.pool import Begun
 from bootstrap_det.mining.records import notify
 from bootstrap_det.refinement.params import RefineParams
 from bootstrap_det.round_detections import (
     FINAL,
     FOLDER,
-    PICTURES,
-    TEST_SET,
     write_detections,
     write_test_set,
 )
+from bootstrap_det.run_folder import RunFolder
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import TrainingResult, train_recipes
 from bootstrap_det.versions import package_versions, python_version
 
 SUMMARY_FORMAT = 1
-_FILES = (
-    "model.bdet", "rounds.jsonl", "summary.json", "detections.json", "report.html", TEST_SET,
+_FREE = (  # what may differ between start and resume: the model does not depend on it
+    "n_rounds", "n_jobs", "skip_bad", "max_memory_bytes", "scratch", "checkpoint_every",
 )  # fmt: skip
 _LEARNERS = {"svm": "linear SVM", "boosted": "boosted trees"}
-_FOLDERS = ("hard_negatives", "checkpoint", FOLDER, PICTURES)
 
 
 @dataclass(frozen=True)
@@ -121,11 +111,12 @@ class Job:
     def fingerprint(self) -> dict[str, Any]:
         """Return what the state of the run depends on, one entry a thing that may change."""
         params = asdict(self.params)
-        for free in ("n_rounds", "n_jobs", "skip_bad"):  # may differ between start and resume
+        for free in _FREE:
             if free != "n_rounds" or params["n_negatives_last_round"] is None:
                 del params[free]
         return {
-            **{f"training data ({name})": data.digest() for name, data in self._data().items()},
+            "version of bootstrap_det": __version__,
+            **{f"training data ({name})": data.digest() for name, data in self.data().items()},
             "window": self.windows(),
             "features": _named(self.recipe.channels),
             "pyramid": self.recipe.pyramid.get_params(),
@@ -139,7 +130,7 @@ class Job:
 
     def digest(self) -> str:
         """Return a text that changes with whatever the final detector depends on."""
-        parts = {**self.fingerprint(), "n_rounds": self.params.n_rounds, "version": __version__}
+        parts = {**self.fingerprint(), "n_rounds": self.params.n_rounds}
         if self.refinement is not None:
             parts["refinement"] = asdict(self.refinement)
         if self.test is not None:
@@ -150,65 +141,9 @@ class Job:
         """Return the window of each label, JSON-ready."""
         return {recipe.label: asdict(recipe.window) for recipe in self.recipes}
 
-    def _data(self) -> dict[str, Dataset]:
+    def data(self) -> dict[str, Dataset]:
+        """Return what is trained on, by what it is for."""
         return {"positives": self.train, "negatives": self.negatives}
-
-
-class RunFolder:
-    """The files of one run.
-
-    Parameters
-    ----------
-    path : Path
-        The folder; it is made when the first file is written.
-    overwrite : bool, default=False
-        Remove the files of an earlier run; anything else in the folder is left alone.
-    resume : bool, default=False
-        The folder must exist and hold a checkpoint.
-
-    Raises
-    ------
-    DataError
-        When the folder exists and neither ``overwrite`` nor ``resume`` is set, or when there is
-        nothing to resume.
-    """
-
-    def __init__(self, path: Path, *, overwrite: bool = False, resume: bool = False) -> None:
-        self.path = path
-        if resume and not self.checkpoint(0).is_file():
-            raise DataError(f"{path}: holds no checkpoint to resume. Start it without --resume.")
-        if path.exists() and not path.is_dir():
-            raise DataError(f"{path}: is a file, not a folder. Give another --out.")
-        if path.exists() and any(path.iterdir()) and not (overwrite or resume):
-            raise DataError(
-                f"{path}: exists already. Give --overwrite to replace it, --resume to go on with "
-                "it, or another --out."
-            )
-        self._stale = overwrite and not resume
-
-    def checkpoint(self, view: int) -> Path:
-        """Return the path of a view's checkpoint."""
-        return self.path / "checkpoint" / f"view_{view}.npz"
-
-    def file(self, *parts: str) -> Path:
-        """Return the path of a file to write, its folders made."""
-        if self._stale:
-            self._remove_earlier_run()
-        target = self.path.joinpath(*parts)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(
-                f"{target.parent}: cannot be made ({error.strerror}). Give another --out."
-            ) from None
-        return target
-
-    def _remove_earlier_run(self) -> None:
-        self._stale = False
-        for name in _FILES:
-            (self.path / name).unlink(missing_ok=True)
-        for name in _FOLDERS:
-            shutil.rmtree(self.path / name, ignore_errors=True)
 
 
 class _Writer(Callback):
@@ -217,6 +152,7 @@ class _Writer(Callback):
     def __init__(self, folder: RunFolder, job: Job) -> None:
         self.folder, self.job = folder, job
         self.fingerprint = job.fingerprint()
+        self._sizes: dict[str, Any] | None = file_sizes(job.data())  # until they are kept
         self.records: list[RoundRecord] = []
         self.scans: list[ScanEvaluation] = []
         self._knows_test_set = False
@@ -226,19 +162,53 @@ class _Writer(Callback):
         """Whether rounds are those of one of several templates."""
         return len(self.job.recipes) * self.job.n_views > 1
 
-    def earlier_states(self) -> list[TrainingState]:
-        """Return the state of each view that has a checkpoint."""
+    def _keep_start(self) -> None:
+        """Write what was started before anything else, for a resume to be compared with."""
+        if self._sizes is not None:
+            save_start(self.folder.file(self.folder.start), self.fingerprint, self._sizes)
+            self._sizes = None
+
+    def earlier_states(self, callbacks: Sequence[Callback]) -> list[TrainingState]:
+        """Return the state of each view that was begun.
+
+        Raises
+        ------
+        DataError
+            When data or parameters are others than those of the start.
+        """
+        check_start(self.folder.start, self.fingerprint, self.job.data())
+        self._sizes = None
         states: list[TrainingState] = []
-        while (path := self.folder.checkpoint(len(states))).is_file():
-            recipe = self.job.recipes[len(states) // self.job.n_views]
-            limit = self.job.params.max_cache_bytes
-            states.append(
-                load_checkpoint(path, self.fingerprint, self.job.negatives, recipe, limit)
-            )
-            self.records += states[-1].records
+        for view in range(len(self.job.recipes) * self.job.n_views):
+            state = self._earlier_state(view, callbacks)
+            if state is None:
+                break
+            states.append(state)
+            self.records += state.records
         return states
 
+    def _earlier_state(self, view: int, callbacks: Sequence[Callback]) -> TrainingState | None:
+        """Return where a view's training was, None where it had not begun."""
+        recipe, params = self.job.recipes[view // self.job.n_views], self.job.params
+        ended, begun = self.folder.checkpoint(view), self.folder.checkpoint_of_pass(view)
+        if not (ended.is_file() or begun.is_file()):
+            return None
+        state = TrainingState(recipe.cache(params.max_cache_bytes), [])
+        if ended.is_file():
+            state = load_checkpoint(
+                ended, self.fingerprint, self.job.negatives, recipe, params, callbacks
+            )
+        if begun.is_file():
+            state.begun = load_pass(begun, self.fingerprint, params)
+        return state
+
+    def on_pictures_mined(self, recipe: Recipe, begun: Begun) -> None:
+        self._keep_start()
+        path = self.folder.checkpoint_of_pass(recipe.view)
+        save_pass(self.folder.file(path), begun, self.fingerprint)
+
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
+        self._keep_start()
         earlier = [each for each in self.records if each.view < record.view]
         self.records = [*earlier, *state.records]
         lines = [json.dumps(each.to_dict(), allow_nan=False) for each in self.records]
@@ -252,8 +222,8 @@ class _Writer(Callback):
         assert state.whole is not None  # a round has ended
         state.whole.save(self.folder.file("model.bdet"))
         # Last, so that whatever a resume finds was finished.
-        checkpoint = self.folder.checkpoint(record.view)
-        save_checkpoint(self.folder.file("checkpoint", checkpoint.name), state, self.fingerprint)
+        checkpoint = self.folder.file(self.folder.checkpoint(record.view))
+        save_checkpoint(checkpoint, state, self.fingerprint)
 
     def keep_detections(self, name: str, round_index: int | None, view: int = 0) -> None:
         """Write what the detector measured last found, and what it was measured against."""
@@ -277,8 +247,20 @@ def run_training(job: Job, *, callbacks: Sequence[Callback] = ()) -> dict[str, A
     """
     start = time.perf_counter()
     folder = RunFolder(job.out, overwrite=job.overwrite, resume=job.resume)
+    with limited_memory(job.params.max_memory_bytes, job.params.scratch):
+        return _run(job, folder, callbacks, start)
+
+
+def _run(
+    job: Job, folder: RunFolder, callbacks: Sequence[Callback], start: float
+) -> dict[str, Any]:
+    """Train in a folder, from its beginning or from where an earlier run was."""
     writer = _Writer(folder, job)
-    states = writer.earlier_states() if job.resume else []
+    states: list[TrainingState] = []
+    if job.resume and folder.begun:
+        folder.remove_leftovers()
+        states = writer.earlier_states(callbacks)
+        notify(callbacks, "on_resume", states)
     scans = writer.scans
 
     def evaluate(detector: Detector) -> dict[str, Any]:
@@ -333,7 +315,7 @@ def _finish(
     """Write the final model with its provenance, the detections and the summary."""
     provenance = {
         "dataset": job.name,
-        "data": {name: data.digest() for name, data in job._data().items()},
+        "data": {name: data.digest() for name, data in job.data().items()},
         "n_rounds": result.records[-1].round,
         "seed": job.params.seed,
         "n_positives": sum(len(each.rows) for each in result.positives.values()),
@@ -403,7 +385,7 @@ def _summary(
 
 def _notes(job: Job) -> list[str]:
     """Return what there is to know of the data, each once."""
-    parts = [*job._data().values(), *([job.test] if job.test else [])]
+    parts = [*job.data().values(), *([job.test] if job.test else [])]
     return list(dict.fromkeys(note for part in parts for note in part.notes))
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_float, check_size
+from bootstrap_det.arrays import limited_memory
 from bootstrap_det.channels import Channels, default_channels
 from bootstrap_det.classifiers import BoostedLearner, Learner
 from bootstrap_det.data import Dataset
@@ -195,27 +196,28 @@ def train_recipes(
     negatives.require_negatives()
     grouped, negatives = (strategy.relabelled(each) for each in (dataset, negatives))
     jitter = strategy.jitter(jitter or Jitter())
-    found = {
-        recipe.label: _positives(dataset, recipe, strategy, jitter, params, callbacks)
-        for recipe in recipes
-    }
-    positives = found
-    if mirror_pairs:
-        positives = {r.label: facing_one_way(found[r.label], r, jitter) for r in recipes}
-    ended: list[TrainingState] = []
-    for recipe, rows in _shares(recipes, positives, strategy, n_views, params.seed):
-        state = bootstrap(
-            rows,
-            negatives,
-            recipe,
-            strategy=strategy,
-            params=params,
-            whole=partial(_joined, recipe, tuple(ended), mirror_pairs),
-            evaluate=evaluate and partial(_evaluate_label, evaluate, recipe.label),
-            callbacks=callbacks,
-            state=states[recipe.view] if recipe.view < len(states) else None,
-        )
-        ended.append(state)
+    with limited_memory(params.max_memory_bytes, params.scratch):
+        found = {
+            recipe.label: _positives(dataset, recipe, strategy, jitter, params, callbacks)
+            for recipe in recipes
+        }
+        positives = found
+        if mirror_pairs:
+            positives = {r.label: facing_one_way(found[r.label], r, jitter) for r in recipes}
+        ended: list[TrainingState] = []
+        for recipe, rows in _shares(recipes, positives, strategy, n_views, params.seed):
+            state = bootstrap(
+                rows,
+                negatives,
+                recipe,
+                strategy=strategy,
+                params=params,
+                whole=partial(_joined, recipe, tuple(ended), mirror_pairs),
+                evaluate=evaluate and partial(_evaluate_label, evaluate, recipe.label),
+                callbacks=callbacks,
+                state=states[recipe.view] if recipe.view < len(states) else None,
+            )
+            ended.append(state)
     detector = _joined(recipe, ended[:-1], mirror_pairs, ended[-1].templates)
     told: dict[str, Any] = {}
     if refinement is not None:  # before groups are calibrated, whose scores it may change

@@ -277,7 +277,9 @@ def test_resume_refuses_other_parameters(data, tmp_path):
     assert "seed" in result.output
     result = invoke(*train_arguments(data, out, "--resume", "--keep", "0.9"))
     assert "cannot be resumed, because classifier changed" in result.output
-    nothing = invoke(*train_arguments(data, tmp_path / "none", "--resume"))
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/holiday.txt").write_text("sun")
+    nothing = invoke(*train_arguments(data, tmp_path / "other", "--resume"))
     assert "holds no checkpoint to resume" in nothing.output
 
 

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.classifiers.learners import MARGIN
-from bootstrap_det.data import Picture
+from bootstrap_det.data import Dataset, Picture
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.mining import BootstrapParams
 from bootstrap_det.mining.cache import NegativeCache
+from bootstrap_det.mining.features import cut_windows
 from bootstrap_det.mining.harvest import (
     Forbidden,
     Harvest,
@@ -119,7 +120,7 @@ def test_harvest_keeps_away_from_objects_and_ignored_regions(linear_toy, scene, 
     forbidden = forbidden_of(scene, "cross")
     if random:
         parts = parts_of(linear_toy.recipe)
-        harvest = harvest_random(scene.pixels, *parts, forbidden, limit=10_000, rng=rng)
+        harvest = harvest_random(scene.size, *parts, forbidden, limit=10_000, rng=rng)
     else:
         harvest = harvest_false_positives(
             linear_toy.detector, scene.pixels, forbidden, threshold=EVERYTHING, limit=10_000
@@ -151,14 +152,17 @@ def test_harvest_is_hardest_first_capped_and_without_near_duplicates(linear_toy,
     np.testing.assert_array_equal(some.windows.identities, full.windows.identities[:7])
 
 
-def test_harvest_features_give_the_scores(any_toy, scene):
+def test_features_that_are_cut_give_the_scores_of_the_scan(any_toy, scene):
     harvest = harvest_false_positives(
         any_toy.detector, scene.pixels, NOTHING, threshold=EVERYTHING, limit=200
     )
     assert len(harvest.windows) > 0
-    model = any_toy.detector.templates[0].model
-    scores = model.decision_function(harvest.windows.features)
-    np.testing.assert_allclose(scores, harvest.windows.scores, atol=1e-5)
+    model, windows = any_toy.detector.templates[0].model, harvest.windows
+    identities = np.insert(windows.identities, 0, scene.image_id, axis=1)
+    cut = cut_windows(identities, Dataset("one", (scene,)), any_toy.recipe, BootstrapParams())
+    assert cut.there.all()
+    scores = model.decision_function(cut.features)
+    np.testing.assert_allclose(scores, windows.scores, atol=1e-5)
 
 
 def test_harvest_threshold_and_count_of_false_positives(any_toy, scene):
@@ -173,7 +177,7 @@ def test_harvest_threshold_and_count_of_false_positives(any_toy, scene):
 
 def test_harvest_random_draws_each_window_once(any_toy, rng):
     image = conftest.noise(rng, (40, 40))
-    harvest = harvest_random(image, *parts_of(any_toy.recipe), NOTHING, limit=10_000, rng=rng)
+    harvest = harvest_random(image.shape, *parts_of(any_toy.recipe), NOTHING, limit=10_000, rng=rng)
     assert len(harvest.windows) == harvest.n_windows > 10
     assert len(np.unique(harvest.windows.identities, axis=0)) == harvest.n_windows
 
@@ -181,34 +185,30 @@ def test_harvest_random_draws_each_window_once(any_toy, rng):
 def test_harvest_random_picture_smaller_than_the_window(toy, rng):
     recipe = replace(toy.recipe, pyramid=Pyramid(padding=0))
     image = np.zeros((9, 9), np.uint8)
-    harvest = harvest_random(image, *parts_of(recipe), NOTHING, limit=5, rng=rng)
+    harvest = harvest_random(image.shape, *parts_of(recipe), NOTHING, limit=5, rng=rng)
     assert (len(harvest.windows), harvest.n_windows) == (0, 0)
-    assert harvest.windows.features.shape == (0, recipe.n_features)
 
 
 def harvest_of(scores, row=0):
     """Return a harvest of windows in one row of the first level with these scores."""
     n = len(scores)
     identities = np.column_stack([np.zeros(n), np.full(n, row), np.arange(n), np.zeros(n)])
-    features = features_of_ids(np.arange(n))
-    return Harvest(
-        Windows(features, identities.astype(np.int64), np.zeros((n, 4)), np.array(scores)), 100
-    )
+    return Harvest(Windows(identities.astype(np.int64), np.zeros((n, 4)), np.array(scores)), 100)
 
 
 @given(st.lists(st.lists(st.integers(-3, 3).map(float), max_size=8), max_size=8), st.integers(1, 9))
 def test_pool_keeps_the_hardest_in_any_order_of_pictures(scores, limit):
-    forwards, backwards = Pool(2, limit), Pool(2, limit)
+    forwards, backwards = Pool(limit), Pool(limit)
     harvests = [harvest_of(values) for values in scores]
     for index, harvest in enumerate(harvests):
         forwards.add(index, harvest)
     for index, harvest in reversed(list(enumerate(harvests))):
         backwards.add(index, harvest)
-    _, identities, got = forwards.hardest()
+    identities, got = forwards.hardest()
     every = sorted((s for values in scores for s in values), reverse=True)
     assert got.tolist() == every[:limit]
     assert forwards.n_over_limit == max(len(every) - limit, 0)
-    np.testing.assert_array_equal(identities, backwards.hardest()[1])
+    np.testing.assert_array_equal(identities, backwards.hardest()[0])
 
 
 def mined(toy, params, round_index):
@@ -227,7 +227,7 @@ def test_a_pass_honours_its_caps(linear_toy, round_index):
         mining_threshold=EVERYTHING,
     )
     pool = mined(toy, params, round_index)
-    _, identities, scores = pool.hardest()
+    identities, scores = pool.hardest()
     per_picture = np.unique(identities[:, 0], return_counts=True)[1]
     if round_index:
         assert len(scores) == 20

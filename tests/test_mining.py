@@ -185,7 +185,7 @@ class Diary(Callback):
 def test_callbacks_are_told_in_order(toy, n_jobs):
     diary = Diary()
     run(toy, n_rounds=1, callbacks=[diary], n_jobs=n_jobs)
-    progress = [f"mine {i}/6" for i in range(1, 7)]
+    progress = [f"{phase} {i}/6" for phase in ("mine", "features") for i in range(1, 7)]
     assert diary.events == ["begin 0", *progress, "end 0", "begin 1", *progress, "end 1"]
 
 
@@ -248,7 +248,7 @@ def test_checkpoint_resumes_as_if_undisturbed(to_resume, tmp_path):
     fingerprint = {"data": "x", "window": (24, 24)}
     save_checkpoint(tmp_path / "c", run(toy, learner=learner, n_rounds=1), fingerprint)
     recipe = replace(toy.recipe, learner=learner or toy.recipe.learner)
-    loaded = load_checkpoint(tmp_path / "c", fingerprint, toy.negatives, recipe, 2 << 30)
+    loaded = load_checkpoint(tmp_path / "c", fingerprint, toy.negatives, recipe, BootstrapParams())
     same_state(run(toy, learner=learner, n_rounds=2, state=loaded), straight)
 
 
@@ -256,12 +256,12 @@ def test_checkpoint_of_other_data_is_refused(toy, tmp_path):
     save_checkpoint(tmp_path / "c", toy.result.states[0], {"data": "x", "seed": 1})
     changed = {"data": "y", "seed": 2}
     with pytest.raises(DataError, match="cannot be resumed, because data, seed changed"):
-        load_checkpoint(tmp_path / "c", changed, toy.negatives, toy.recipe, 2 << 30)
+        load_checkpoint(tmp_path / "c", changed, toy.negatives, toy.recipe, BootstrapParams())
     toy.detector.save(tmp_path / "m")
     with pytest.raises(DataError, match="is not a checkpoint"):
-        load_checkpoint(tmp_path / "m", {}, toy.negatives, toy.recipe, 2 << 30)
+        load_checkpoint(tmp_path / "m", {}, toy.negatives, toy.recipe, BootstrapParams())
     with pytest.raises(ModelFormatError):
-        load_checkpoint(tmp_path / "missing", {}, toy.negatives, toy.recipe, 2 << 30)
+        load_checkpoint(tmp_path / "missing", {}, toy.negatives, toy.recipe, BootstrapParams())
 
 
 def with_a_missing_file(negatives, folder):

@@ -64,8 +64,8 @@ def test_a_resumed_run_does_as_it_would_have_done(linear_toy, name, tmp_path):
 
     whole = run(2)
     save_checkpoint(tmp_path / "state", run(1), {})
-    limit = BootstrapParams().max_cache_bytes
-    state = load_checkpoint(tmp_path / "state", {}, toy.negatives, recipe, limit)
+    params = BootstrapParams()
+    state = load_checkpoint(tmp_path / "state", {}, toy.negatives, recipe, params)
     resumed = run(2, state)
     assert parts_of(resumed.templates[0].model) == parts_of(whole.templates[0].model)
 

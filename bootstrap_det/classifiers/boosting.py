@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from bootstrap_det._kernels import boosting as _kernels
 from bootstrap_det._validation import check_choice, check_float, check_int
+from bootstrap_det.arrays import empty, parts_of
 from bootstrap_det.classifiers.labels import check_weights, encode_labels, seed_of
 from bootstrap_det.classifiers.losses import GHM, Focal
 from bootstrap_det.classifiers.trees import FIRST_DEPTH, FIRST_TREES, MAX_DEPTH, TreeModel
@@ -146,7 +147,7 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         weights = _class_weights(encoded, sample_weight, self.positive_share)
         self.offsets_, self.factors_ = _bins(samples)
         rng = np.random.default_rng(seed_of(self.random_state))
-        columns = np.ascontiguousarray(self._quantise(samples).T)
+        columns = self._columns(samples)
         if (columns.min(axis=1) == columns.max(axis=1)).all():
             raise DataError(
                 f"All {len(columns)} features given to BoostedTrees are constant, so nothing can "
@@ -199,6 +200,13 @@ class BoostedTrees(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         check_float(self.gamma, "gamma", name, low=0.0, high=10.0)
         check_float(self.positive_share, "positive_share", name, low=1e-6, high=1.0 - 1e-6)
         check_int(self.n_threads, "n_threads", name, low=1, high=1024)
+
+    def _columns(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
+        """Return the quantised features, shape (n_features, n_samples): trees read columns."""
+        columns: NDArray[np.uint8] = empty(X.shape[::-1], np.uint8)
+        for rows in parts_of(X):
+            columns[:, rows] = self._quantise(X[rows]).T
+        return columns
 
     def _quantise(self, X: NDArray[Any]) -> NDArray[np.uint8]:  # noqa: N803
         if self.offsets_ is None or self.factors_ is None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bootstrap_det.arrays import empty, parts_of
 from bootstrap_det.exceptions import DataError
 
 FEATURE_SCALE = 64.0  # that linear models see bytes in, so that they are about 1
@@ -34,7 +35,10 @@ def to_bytes(features: NDArray[Any], scale: float) -> NDArray[np.uint8]:
     """Return features times ``scale`` as bytes, for trees."""
     if features.dtype == np.uint8:
         return features
-    return np.clip(np.floor(features * scale), 0, 255).astype(np.uint8)
+    out: NDArray[np.uint8] = empty(features.shape, np.uint8)
+    for rows in parts_of(features):
+        out[rows] = np.clip(np.floor(features[rows] * scale), 0, 255)
+    return out
 
 
 def require_finite(*features: NDArray[Any]) -> None:
@@ -45,5 +49,5 @@ def require_finite(*features: NDArray[Any]) -> None:
     DataError
         When there are any.
     """
-    if not all(np.isfinite(part).all() for part in features):
+    if not all(np.isfinite(part[rows]).all() for part in features for rows in parts_of(part)):
         raise DataError("The features hold NaN or infinite values. Check the pictures for them.")

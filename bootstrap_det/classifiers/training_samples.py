@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bootstrap_det.arrays import concatenate
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -105,7 +107,7 @@ class Samples:
     def stacked(self, keep: NDArray[np.bool_] | None = None) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return all features and labels, of the positives only those to keep."""
         positives = self.positives if keep is None else self.positives[keep]
-        features = np.concatenate([positives, self.negatives])
+        features = concatenate([positives, self.negatives])
         return features, np.arange(len(features)) < len(positives)
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from bootstrap_det._files import write_bytes
 from bootstrap_det._validation import check_int
@@ -30,6 +29,7 @@ from bootstrap_det.data.fingerprints import (
 from bootstrap_det.data.picture import Picture
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size
+from bootstrap_det.workers import in_parallel
 
 ERROR, WARNING = "error", "warning"
 
@@ -128,9 +128,8 @@ def _of_skipped(file: str, reason: str) -> Finding:
 
 def _fingerprints(dataset: Dataset, n_jobs: int, findings: list[Finding]) -> dict[int, Fingerprint]:
     """Return the fingerprints by position, and append what cannot be decoded to the findings."""
-    results = Parallel(n_jobs, prefer="threads")(
-        delayed(_load)(picture) for picture in dataset.pictures
-    )
+    pictures = ((picture,) for picture in dataset.pictures)
+    results = list(in_parallel(_load, pictures, n_jobs=n_jobs))
     findings += [each for each in results if isinstance(each, Finding)]
     return {i: each for i, each in enumerate(results) if isinstance(each, Fingerprint)}
 

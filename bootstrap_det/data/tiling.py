@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_choice, check_float
@@ -21,6 +21,7 @@ from bootstrap_det.data.picture import Picture, Skipped
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size, write_image
 from bootstrap_det.tiles import check_tiling, tile_boxes
+from bootstrap_det.workers import in_parallel
 
 ANNOTATIONS, IMAGES = "annotations.json", "images"
 SUFFIXES = ("png", "jpg")
@@ -221,11 +222,9 @@ def write_tiles(
             f"{folder / IMAGES}: is a link to other pictures. Remove it, or write elsewhere."
         )
     make_folder(folder / IMAGES)
-    jobs = (
-        delayed(_write_tiles_of)(tiles, folder / IMAGES, suffix, skip_bad)
-        for tiles in _by_parent(tiled.dataset)
-    )
-    written = Parallel(n_jobs=n_jobs, backend="threading")(jobs)
+    work = partial(_write_tiles_of, folder / IMAGES, suffix, skip_bad)
+    groups = ((tiles,) for tiles in _by_parent(tiled.dataset))
+    written = list(in_parallel(work, groups, n_jobs=n_jobs))
     pictures = [picture for part in written if isinstance(part, list) for picture in part]
     skipped = [part for part in written if isinstance(part, Skipped)]
     dataset = replace(
@@ -236,7 +235,7 @@ def write_tiles(
 
 
 def _write_tiles_of(
-    tiles: Sequence[Picture], folder: Path, suffix: str, skip_bad: bool
+    folder: Path, suffix: str, skip_bad: bool, tiles: Sequence[Picture]
 ) -> list[Picture] | Skipped:
     """Write the tiles of one picture, decoded once; return them as pictures on disk."""
     parent = _source(tiles[0]).parent

@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det._validation import check_float
 from bootstrap_det.data import Dataset, Picture, Skipped
+from bootstrap_det.data.each import each_picture
 from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.detector import Detector, as_found
 from bootstrap_det.evaluation.agreement import AGREEMENTS
@@ -146,7 +147,7 @@ def evaluate_detector(
         The constant map from the detector's boxes to the annotations' convention, see
         :func:`bootstrap_det.boxes.relative`.
     n_jobs : int, default=1
-        Pictures at a time, on threads.
+        Pictures at a time.
     skip_bad : bool, default=False
         Go on after a picture that cannot be read, and list it.
     on_progress : callable or None, default=None
@@ -163,19 +164,11 @@ def evaluate_detector(
     rules = _Rules(wanted, iou_threshold, agreement, floor, detection_map)
     fine, dataset = dataset, as_found(dataset, detector)
 
-    def work(picture: Picture) -> _PictureScan | Skipped:
-        try:
-            return _scan_picture(detector, picture, rules)
-        except DataError as error:
-            if not skip_bad:
-                raise
-            return Skipped(picture.name, str(error))
-
-    parallel = Parallel(n_jobs=n_jobs, backend="threading", return_as="generator")
     scans: list[_PictureScan] = []
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
-    results = parallel(delayed(work)(picture) for picture in dataset.pictures)
+    work = partial(_scan_picture, detector, rules)
+    results = each_picture(work, dataset.pictures, n_jobs=n_jobs, skip_bad=skip_bad)
     for index, (picture, result) in enumerate(zip(dataset.pictures, results, strict=True)):
         if isinstance(result, Skipped):
             skipped.append(result)
@@ -195,7 +188,7 @@ def evaluate_detector(
     return replace(measured, classes=classes)
 
 
-def _scan_picture(detector: Detector, picture: Picture, rules: _Rules) -> _PictureScan:
+def _scan_picture(detector: Detector, rules: _Rules, picture: Picture) -> _PictureScan:
     image = picture.load(detector.channels.color)
     start = time.perf_counter()
     found = detector.scan(image, threshold=rules.score_floor)

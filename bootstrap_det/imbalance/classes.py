@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
@@ -17,7 +17,8 @@ from bootstrap_det.channels import default_channels
 from bootstrap_det.classifiers.class_fitting import fit_classes
 from bootstrap_det.classifiers.class_model import ClassModel, ClassView
 from bootstrap_det.classifiers.platt import calibrate
-from bootstrap_det.data import Dataset, Picture, by_group
+from bootstrap_det.data import Dataset, Picture, Skipped, by_group
+from bootstrap_det.data.each import each_picture
 from bootstrap_det.detector import Detector
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.mining.records import Callback, notify
@@ -186,12 +187,12 @@ class Hierarchical(Strategy):
     ) -> dict[str, tuple[float, float]]:
         """Return factor and offset of each label's log odds."""
         chosen = dataset.pictures[:: -(-len(dataset) // self.n_pictures)]
-        outcomes = Parallel(n_jobs=params.n_jobs, backend="threading", return_as="generator")(
-            delayed(_outcomes)(detector, picture, params.skip_bad) for picture in chosen
+        outcomes = each_picture(
+            partial(_outcomes, detector), chosen, n_jobs=params.n_jobs, skip_bad=params.skip_bad
         )
         found: dict[str, list[tuple[float, bool]]] = {label: [] for label in detector.labels}
         for index, some in enumerate(outcomes, start=1):
-            for label, score, hit in some:
+            for label, score, hit in [] if isinstance(some, Skipped) else some:
                 found[label].append((score, hit))
             notify(callbacks, "on_progress", "calibrate", index, len(chosen))
         return {
@@ -202,19 +203,12 @@ class Hierarchical(Strategy):
         }
 
 
-def _outcomes(
-    detector: Detector, picture: Picture, skip_bad: bool
-) -> list[tuple[str, float, bool]]:
+def _outcomes(detector: Detector, picture: Picture) -> list[tuple[str, float, bool]]:
     """Return label and score of each detection, and whether it is an object of the label.
 
     What lies on an ignored object or in a crowd is left out.
     """
-    try:
-        image = picture.load(detector.channels.color)
-    except DataError:
-        if not skip_bad:
-            raise
-        return []
+    image = picture.load(detector.channels.color)
     found = detector.detect(image, threshold=detector.lowest_score)
     overlaps = box_ops.overlap(found.boxes, picture.boxes)
     same = found.labels[:, None] == picture.labels[None, :]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.classifiers.linear_classifier import LinearClassifier
 from bootstrap_det.classifiers.scaling import FEATURE_SCALE
 from bootstrap_det.classifiers.training_samples import Samples
+from bootstrap_det.data import Picture
 from bootstrap_det.imbalance.soft import as_linear
 from bootstrap_det.mining.harvest import Harvest, Windows
 from bootstrap_det.mining.pool import Pass, Pool, forbidden_of
@@ -98,21 +99,19 @@ class Ohem(Strategy):
         rng = np.random.default_rng([scan.params.seed, scan.index, 17])
         pictures = scan.pictures()
 
-        def work(_: int, picture: Any) -> Harvest:
-            harvest = self._worst(scan, descent.model, picture)
-            descent.learn(harvest.windows.features, rng)
+        def work(picture: Picture) -> Harvest:
+            harvest, features = self._worst(scan, descent.model, picture)
+            descent.learn(features, rng)
             return harvest
 
-        # One thread: each picture is scanned with the model that the one before led to.
-        alone = replace(scan, params=replace(scan.params, n_jobs=1))
         order = np.concatenate([rng.permutation(len(pictures)) for _ in range(self.n_passes)])
-        pool = alone.harvest(work, [pictures[index] for index in order])
+        pool = scan.harvest_in_turn(work, [pictures[index] for index in order])
         pool.n_images_left_out = len(scan.negatives.pictures) - len(pictures)
         pool.threshold, pool.scanned, pool.learnt = FLOOR, True, descent.model
         return pool
 
-    def _worst(self, scan: Pass, model: Model, picture: Any) -> Harvest:
-        """Return the windows of a picture whose losses are largest, and not correlated."""
+    def _worst(self, scan: Pass, model: Model, picture: Picture) -> tuple[Harvest, NDArray[Any]]:
+        """Return the windows of a picture of the largest losses, not correlated, and features."""
         recipe = scan.recipe
         detector = recipe.detector([recipe.template(model)])
         pixels = detector.prepare(picture.load(recipe.channels.color))
@@ -125,9 +124,9 @@ class Ohem(Strategy):
         (features,) = window_features(
             pixels, recipe.pyramid, [recipe.window], recipe.channels, identities
         )
-        windows = Windows(features, identities, boxes[worst], scores[worst])
+        windows = Windows(identities, boxes[worst], scores[worst])
         certain = box_ops.nms(boxes[scores >= 0.0], scores[scores >= 0.0], threshold=0.3)
-        return Harvest(windows, found.n_windows, len(certain), len(worst) == self.k)
+        return Harvest(windows, found.n_windows, len(certain), len(worst) == self.k), features
 
 
 class _Descent:

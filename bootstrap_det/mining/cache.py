@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det._validation import check_int
+from bootstrap_det.arrays import copy, empty
 from bootstrap_det.exceptions import ParameterError
 
 _Item = TypeVar("_Item", bound=np.generic)
@@ -121,7 +122,7 @@ class NegativeCache:
     ) -> Added:
         """Add windows in the order given, best first, and say what became of them."""
         identities = np.ascontiguousarray(identities, dtype=np.int64)
-        fresh = self._fresh_rows(identities)
+        fresh = self.fresh_rows(identities)
         free = self.capacity - self._size
         victims = self._evictable(len(fresh) - free)
         n_added = min(len(fresh), free + len(victims))
@@ -135,7 +136,7 @@ class NegativeCache:
         self._known.update(row.tobytes() for row in identities[chosen])
         return Added(n_added, len(identities) - len(fresh), len(victims), len(fresh) - n_added)
 
-    def _fresh_rows(self, identities: NDArray[np.int64]) -> NDArray[np.intp]:
+    def fresh_rows(self, identities: NDArray[np.int64]) -> NDArray[np.intp]:
         """Return the rows that are neither held nor a repetition of an earlier row."""
         seen: set[bytes] = set()
         fresh = []
@@ -158,7 +159,9 @@ class NegativeCache:
         needed = self._size + n_new
         if needed > len(self._features):
             room = min(max(needed, len(self._features) * 3 // 2), self.capacity)
-            self._features = _grown(self._features, self._size, room)
+            features = empty((room, self.n_features), self._features.dtype)
+            copy(self.features, features[: self._size])
+            self._features = features
             self._identities = _grown(self._identities, self._size, room)
             self._scores = _grown(self._scores, self._size, room)
         slots = np.arange(self._size, needed)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.channels import Channels
@@ -15,7 +15,6 @@ from bootstrap_det.detector import Detector
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.windows import (
     Window,
-    window_features,
     window_identities,
     window_positions,
     windows_to_boxes,
@@ -52,12 +51,10 @@ class Forbidden:
 
 @dataclass(frozen=True)
 class Windows:
-    """Some windows of one picture, a row each in all four arrays.
+    """Some windows of one picture, a row each in all three arrays.
 
     Attributes
     ----------
-    features : ndarray of shape (n, n_features), of the channels' dtype
-        Feature vectors.
     identities : ndarray of shape (n, 4), int64
         Level, row, column, template.
     boxes : ndarray of shape (n, 4), float64
@@ -66,7 +63,6 @@ class Windows:
         Decision values; 0 where there was no model yet.
     """
 
-    features: NDArray[Any]
     identities: NDArray[np.int64]
     boxes: NDArray[np.float64]
     scores: NDArray[np.float64]
@@ -75,20 +71,14 @@ class Windows:
         return len(self.scores)
 
     @classmethod
-    def empty(cls, n_features: int, dtype: DTypeLike) -> Windows:
+    def empty(cls) -> Windows:
         """Return no windows, of the right shapes."""
-        return cls(
-            np.empty((0, n_features), dtype),
-            np.empty((0, 4), np.int64),
-            np.empty((0, 4)),
-            np.empty(0),
-        )
+        return cls(np.empty((0, 4), np.int64), np.empty((0, 4)), np.empty(0))
 
     @classmethod
     def concatenate(cls, parts: Sequence[Windows]) -> Windows:
         """Return the windows of all parts, in their order."""
         return cls(
-            np.concatenate([part.features for part in parts]),
             np.concatenate([part.identities for part in parts]),
             np.concatenate([part.boxes for part in parts]),
             np.concatenate([part.scores for part in parts]),
@@ -127,11 +117,10 @@ def harvest_false_positives(
 ) -> Harvest:
     """Return the hardest negatives of a picture, deduplicated, at most ``limit`` of them.
 
-    The picture is scanned without keeping any features; those of the few windows that remain
-    are computed once more. That costs a part of a scan, and memory stays that of one level.
+    Features are not kept: those of the few windows that the whole pass leaves are computed once
+    more, see :mod:`bootstrap_det.mining.features`.
     """
-    pixels = detector.prepare(image)
-    found = detector.scan(pixels, threshold=threshold)
+    found = detector.scan(image, threshold=threshold)
     # Objects go first: suppression must not let an object take its neighbours along.
     allowed = np.flatnonzero(forbidden.allows(found.boxes))
     boxes, scores = found.boxes[allowed], found.scores[allowed]
@@ -140,16 +129,12 @@ def harvest_false_positives(
         boxes[false], scores[false], threshold=detector.nms_threshold, kind=detector.nms_kind
     )
     keep = box_ops.nms(boxes, scores, threshold=DEDUPLICATION_OVERLAP, max_kept=limit)
-    identities = found.windows[allowed][keep]
-    (features,) = window_features(
-        pixels, detector.pyramid, [detector.templates[0].window], detector.channels, identities
-    )
-    windows = Windows(features, identities, boxes[keep], scores[keep])
+    windows = Windows(found.windows[allowed][keep], boxes[keep], scores[keep])
     return Harvest(windows, found.n_windows, len(certain), len(keep) == limit)
 
 
 def harvest_random(
-    image: NDArray[Any],
+    size: tuple[int, int],
     pyramid: Pyramid,
     window: Window,
     channels: Channels,
@@ -158,24 +143,20 @@ def harvest_random(
     limit: int,
     rng: np.random.Generator,
 ) -> Harvest:
-    """Return up to ``limit`` random windows of a picture, every window equally likely."""
-    plans = pyramid.plan(image.shape[:2], channels, [window])
+    """Return up to ``limit`` random windows of a picture of a size, every one equally likely."""
+    plans = pyramid.plan(size, channels, [window])
     extents = [window_positions(plan, window, channels) for plan in plans]
     ends = np.cumsum([rows * columns for rows, columns in extents], dtype=np.int64)
     n_windows = int(ends[-1]) if len(ends) else 0
     drawn = np.sort(rng.choice(n_windows, min(limit, n_windows), replace=False))
     level_of = np.searchsorted(ends, drawn, side="right")
-    shape = channels.grid_shape(window.size)
-    parts = [Windows.empty(channels.n_window_channels * shape[0] * shape[1], channels.dtype)]
-    wanted = [plans[index] for index in np.unique(level_of)]
-    for plan, values in pyramid.iter_levels(image, wanted, channels):
-        n_rows, n_columns = extents[plan.index]
-        here = drawn[level_of == plan.index] - (ends[plan.index] - n_rows * n_columns)
+    parts = [Windows.empty()]
+    for index in np.unique(level_of):
+        n_rows, n_columns = extents[index]
+        here = drawn[level_of == index] - (ends[index] - n_rows * n_columns)
         rows, columns = np.divmod(here, n_columns)
-        boxes = windows_to_boxes(plan, window, rows, columns)
+        boxes = windows_to_boxes(plans[index], window, rows, columns)
+        identities = window_identities(int(index), rows, columns, 0)
         allowed = forbidden.allows(boxes)
-        rows, columns = rows[allowed], columns[allowed]
-        features = channels.window_features(values, shape, rows, columns)
-        identities = window_identities(plan.index, rows, columns, 0)
-        parts.append(Windows(features, identities, boxes[allowed], np.zeros(len(rows))))
+        parts.append(Windows(identities[allowed], boxes[allowed], np.zeros(int(allowed.sum()))))
     return Harvest(Windows.concatenate(parts), n_windows)

@@ -9,22 +9,24 @@ PAMI 2010 (the cache). P. Dollar et al., PAMI 2014 (caps per picture, growing ro
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det._validation import check_bool, check_float, check_int
+from bootstrap_det.arrays import limited_memory
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.learners import Learner, LinearLearner, Model
 from bootstrap_det.classifiers.training_samples import Samples
 from bootstrap_det.classifiers.trees import TreeModel
 from bootstrap_det.data import Dataset
 from bootstrap_det.detector import Detector, Template
-from bootstrap_det.mining.cache import NegativeCache
-from bootstrap_det.mining.pool import Pass, Pool
+from bootstrap_det.mining.cache import Added, NegativeCache
+from bootstrap_det.mining.pool import Begun, Pass, Pool
 from bootstrap_det.mining.records import Callback, Clock, RoundRecord, notify
 from bootstrap_det.mining.strategy import Round, Strategy
 from bootstrap_det.pyramid import Pyramid
@@ -61,10 +63,19 @@ class BootstrapParams:
         The loop has converged when a complete pass (no cap reached) adds fewer windows.
     max_cache_bytes : int, default=2 GiB
         Limit on the feature vectors of all negatives held.
+    max_memory_bytes : int or None, default=4 GiB
+        What feature vectors and their copies for the fit may take of the memory together; what
+        does not fit is mapped from files. The result is the same. It holds for boosted trees; the
+        solvers of linear templates make copies of their own. None for no limit.
+    scratch : path-like or None, default=None
+        Folder of these files, by default the system's for temporary ones.
+    checkpoint_every : int, default=500
+        Pictures of a mining pass after which callbacks can keep what it has found so far.
     seed : int, default=0
         Of everything random.
     n_jobs : int, default=1
-        Pictures scanned at a time, on threads. It does not change the result.
+        Pictures worked on at a time, see :mod:`bootstrap_det.workers`. It does not change the
+        result.
     skip_bad : bool, default=False
         Go on after a picture that cannot be read, and list it in the round's record.
     """
@@ -78,6 +89,9 @@ class BootstrapParams:
     mining_threshold: float | None = None
     min_new_negatives: int = 10
     max_cache_bytes: int = 2 << 30
+    max_memory_bytes: int | None = 4 << 30
+    scratch: str | os.PathLike[str] | None = None
+    checkpoint_every: int = 500
     seed: int = 0
     n_jobs: int = 1
     skip_bad: bool = False
@@ -93,6 +107,9 @@ class BootstrapParams:
         for name in ("n_images_per_round", "n_negatives_last_round"):
             if getattr(self, name) is not None:
                 check_int(getattr(self, name), name, "bootstrap", low=1)
+        check_int(self.checkpoint_every, "checkpoint_every", "bootstrap", low=1)
+        if self.max_memory_bytes is not None:
+            check_int(self.max_memory_bytes, "max_memory_bytes", "bootstrap", low=0)
         if self.mining_threshold is not None:
             check_float(self.mining_threshold, "mining_threshold", "bootstrap")
         check_bool(self.skip_bad, "skip_bad", "bootstrap")
@@ -177,7 +194,8 @@ class TrainingState:
     """All that the next round needs, and what the last one mined, hardest first.
 
     ``detector`` has the template that is trained; ``whole`` is the detector to use, with templates
-    that were trained before and mirror images.
+    that were trained before and mirror images; ``begun`` is a pass of the next round that was
+    interrupted.
     """
 
     cache: NegativeCache
@@ -187,11 +205,17 @@ class TrainingState:
     mined_identities: NDArray[np.int64] = field(default_factory=lambda: np.empty((0, 5), np.int64))
     mined_scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
     whole: Detector | None = None
+    begun: Begun | None = None
 
     @property
     def templates(self) -> tuple[Template, ...]:
         """What was trained so far."""
         return () if self.detector is None else self.detector.templates
+
+    @property
+    def model(self) -> Model | None:
+        """What the last round fitted; None before round 0."""
+        return self.templates[0].model if self.templates else None
 
     @property
     def converged(self) -> bool:
@@ -249,45 +273,49 @@ def bootstrap(
     """
     params = params or BootstrapParams()
     negatives.require_negatives()
-    if state is None:
-        state = TrainingState(recipe.cache(params.max_cache_bytes), [])
     strategy = strategy or Strategy()
     if not isinstance(positives, ObjectRows):
         positives = ObjectRows.plain(positives)
-    scores = _scores(state.templates[0].model, positives.features) if state.detector else None
-    for index in range(len(state.records), params.n_rounds + 1):
-        if state.converged:
-            break
-        notify(callbacks, "on_round_begin", index)
-        clock = Clock()
-        with clock.phase("mine"):  # Sung & Poggio: scan; Dalal & Triggs: all false positives
-            scan = Pass(state.detector, negatives, recipe, params, index, positives, callbacks)
-            pool = _mined(strategy, scan)
-            features, state.mined_identities, state.mined_scores = pool.hardest()
-            # Felzenszwalb et al.: a bounded cache without duplicates
-            added = state.cache.add(features, state.mined_identities, state.mined_scores)
-        with clock.phase("fit"):  # retrain from scratch on everything held
-            n_random = state.records[0].n_mined if state.records else len(state.cache)
-            samples = strategy.samples(
-                recipe.samples(positives, state.cache, scores, n_random, pool.learnt),
-                Round(index, params.seed, state.templates[0].model if state.templates else None),
-            )
-            model, state.memory = recipe.learner.fit(
-                samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
-            )
-            state.cache.rescore(_scores(model, state.cache.features))
-            state.detector = recipe.detector([recipe.template(model)])
-            state.whole = (whole or recipe.detector)(state.templates)
-            scores = _scores(model, positives.features)
-        with clock.phase("evaluate"):
-            evaluation = evaluate(state.whole) if evaluate else {}
-        record = RoundRecord.of(
-            index, recipe, pool, added, state, samples, scores[positives.kinds == COPY], params,
-            recipe.learner.is_grown(index), clock.seconds, evaluation,
-        )  # fmt: skip
-        state.records.append(record)
-        if notify(callbacks, "on_round_end", record, state):
-            break
+    state = state or TrainingState(recipe.cache(params.max_cache_bytes), [])
+    with limited_memory(params.max_memory_bytes, params.scratch):
+        scores = _scores(state.model, positives.features) if state.model else None
+        for index in range(len(state.records), params.n_rounds + 1):
+            if state.converged:
+                break
+            notify(callbacks, "on_round_begin", index)
+            clock = Clock()
+            with clock.phase("mine"):  # Sung & Poggio: scan; Dalal & Triggs: all false positives
+                scan = Pass(
+                    state.detector, negatives, recipe, params, index, positives, callbacks,
+                    state.begun,
+                )  # fmt: skip
+                pool = _mined(strategy, scan)
+                state.mined_identities, state.mined_scores = pool.hardest()
+                # Felzenszwalb et al.: a bounded cache without duplicates
+                added = _taken(state, scan, pool)
+                state.begun = None
+            with clock.phase("fit"):  # retrain from scratch on everything held
+                n_random = state.records[0].n_mined if state.records else len(state.cache)
+                samples = strategy.samples(
+                    recipe.samples(positives, state.cache, scores, n_random, pool.learnt),
+                    Round(index, params.seed, state.model),
+                )
+                model, state.memory = recipe.learner.fit(
+                    samples, index, state.memory, seed=params.seed, n_threads=params.n_jobs
+                )
+                state.cache.rescore(_scores(model, state.cache.features))
+                state.detector = recipe.detector([recipe.template(model)])
+                state.whole = (whole or recipe.detector)(state.templates)
+                scores = _scores(model, positives.features)
+            with clock.phase("evaluate"):
+                evaluation = evaluate(state.whole) if evaluate else {}
+            record = RoundRecord.of(
+                index, recipe, pool, added, state, samples, scores[positives.kinds == COPY], params,
+                recipe.learner.is_grown(index), clock.seconds, evaluation,
+            )  # fmt: skip
+            state.records.append(record)
+            if notify(callbacks, "on_round_end", record, state):
+                break
     return state
 
 
@@ -297,6 +325,18 @@ def _mined(strategy: Strategy, scan: Pass) -> Pool:
     if pool is not None:
         return pool
     return scan.false_positives() if scan.index else scan.random()
+
+
+def _taken(state: TrainingState, scan: Pass, pool: Pool) -> Added:
+    """Add what was mined and is not held to the cache, and say what became of it."""
+    fresh = state.cache.fresh_rows(state.mined_identities)
+    cut = scan.cut(state.mined_identities[fresh])
+    pool.skipped += cut.skipped
+    features, rows = cut.features, fresh
+    if cut.skipped:  # their windows are lost
+        features, rows = features[cut.there], fresh[cut.there]
+    added = state.cache.add(features, state.mined_identities[rows], state.mined_scores[rows])
+    return replace(added, n_duplicates=len(state.mined_identities) - len(fresh))
 
 
 def _scores(model: Model, features: NDArray[Any]) -> NDArray[np.float64]:

@@ -15,17 +15,23 @@ if TYPE_CHECKING:
     from bootstrap_det.classifiers.training_samples import Samples
     from bootstrap_det.mining.cache import Added
     from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState
-    from bootstrap_det.mining.pool import Pool
+    from bootstrap_det.mining.pool import Begun, Pool
 
 
 class Callback:
     """Hooks of the loop; override the ones that matter."""
+
+    def on_resume(self, states: Sequence[TrainingState]) -> bool | None:
+        """Training goes on where these templates were."""
 
     def on_round_begin(self, round_index: int) -> bool | None:
         """Round ``round_index`` begins."""
 
     def on_progress(self, phase: str, n_done: int, n_total: int) -> bool | None:
         """Of ``n_total`` pictures of a phase (``"mine"``, ``"evaluate"``), ``n_done`` are done."""
+
+    def on_pictures_mined(self, recipe: Recipe, begun: Begun) -> bool | None:
+        """Keep what ``begun`` says some pictures of a pass gave, to go on from there."""
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> bool | None:
         """Return True to stop the loop after this round."""
