@@ -108,6 +108,14 @@ def copy(source: NDArray[Any], out: NDArray[Any]) -> None:
         out[rows] = source[rows]
 
 
+def copy_rows(
+    source: NDArray[Any], rows: NDArray[np.intp], out: NDArray[Any], places: NDArray[np.intp]
+) -> None:
+    """Copy chosen rows to places, some at a time."""
+    for part in parts_of(np.broadcast_to(source[:1], (len(rows), *source.shape[1:]))):
+        out[places[part]] = source[rows[part]]
+
+
 def parts_of(array: NDArray[Any], n_bytes: int = _PART_BYTES) -> Iterator[slice]:
     """Yield slices of rows that hold about so many bytes."""
     per_row = max(array.itemsize * int(np.prod(array.shape[1:])), 1)

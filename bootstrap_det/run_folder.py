@@ -59,7 +59,7 @@ class RunFolder:
         self.path = path
         if path.exists() and not path.is_dir():
             raise DataError(f"{path}: is a file, not a folder. Give another --out.")
-        occupied = path.exists() and any(not each.match(LEFTOVERS) for each in path.iterdir())
+        occupied = any(each.is_file() and not each.match(LEFTOVERS) for each in path.rglob("*"))
         if resume and occupied and not self.begun:
             raise DataError(
                 f"{path}: holds no checkpoint to resume. Start the run without --resume, in "
@@ -76,7 +76,7 @@ class RunFolder:
     @property
     def begun(self) -> bool:
         """Whether there is something to resume."""
-        return self.start.is_file() or self.checkpoint(0).is_file()
+        return self.start.is_file()
 
     @property
     def start(self) -> Path:

@@ -32,7 +32,7 @@ from bootstrap_det.mining import (
 )
 from bootstrap_det.mining.checkpoint import (
     check_start,
-    file_sizes,
+    files_of,
     load_checkpoint,
     load_pass,
     save_checkpoint,
@@ -152,7 +152,7 @@ class _Writer(Callback):
     def __init__(self, folder: RunFolder, job: Job) -> None:
         self.folder, self.job = folder, job
         self.fingerprint = job.fingerprint()
-        self._sizes: dict[str, Any] | None = file_sizes(job.data())  # until they are kept
+        self._files: dict[str, Any] | None = files_of(job.data())  # until they are kept
         self.records: list[RoundRecord] = []
         self.scans: list[ScanEvaluation] = []
         self._knows_test_set = False
@@ -164,9 +164,9 @@ class _Writer(Callback):
 
     def _keep_start(self) -> None:
         """Write what was started before anything else, for a resume to be compared with."""
-        if self._sizes is not None:
-            save_start(self.folder.file(self.folder.start), self.fingerprint, self._sizes)
-            self._sizes = None
+        if self._files is not None:
+            save_start(self.folder.file(self.folder.start), self.fingerprint, self._files)
+            self._files = None
 
     def earlier_states(self, callbacks: Sequence[Callback]) -> list[TrainingState]:
         """Return the state of each view that was begun.
@@ -177,7 +177,7 @@ class _Writer(Callback):
             When data or parameters are others than those of the start.
         """
         check_start(self.folder.start, self.fingerprint, self.job.data())
-        self._sizes = None
+        self._files = None
         states: list[TrainingState] = []
         for view in range(len(self.job.recipes) * self.job.n_views):
             state = self._earlier_state(view, callbacks)

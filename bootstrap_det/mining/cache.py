@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from bootstrap_det._validation import check_int
-from bootstrap_det.arrays import copy, empty
+from bootstrap_det.arrays import copy, copy_rows, empty
 from bootstrap_det.exceptions import ParameterError
 
 _Item = TypeVar("_Item", bound=np.generic)
@@ -130,7 +130,7 @@ class NegativeCache:
         slots = np.concatenate([self._append_slots(n_added - len(victims)), victims])
         for slot in victims:
             self._known.discard(self._identities[slot].tobytes())
-        self._features[slots] = features[chosen]
+        copy_rows(features, chosen, self._features, slots)
         self._identities[slots] = identities[chosen]
         self._scores[slots] = scores[chosen]
         self._known.update(row.tobytes() for row in identities[chosen])

@@ -68,7 +68,7 @@ def load_checkpoint(
     ModelFormatError
         When the file is missing or damaged.
     """
-    header, arrays = _read(path, FORMAT, fingerprint)
+    header, arrays = _read_own(path, FORMAT, fingerprint)
     detector = recipe.detector([recipe.template(unpack_model(header["model"], arrays, 0))])
     identities, scores = arrays["identities"], arrays["scores"]
     cut = cut_windows(identities, negatives, recipe, params, callbacks)
@@ -106,7 +106,7 @@ def load_pass(
     ModelFormatError
         When the file is missing or damaged.
     """
-    header, arrays = _read(path, PASS_FORMAT, fingerprint)
+    header, arrays = _read_own(path, PASS_FORMAT, fingerprint)
     skipped = [Skipped(**values) for values in header["skipped"]]
     pool = Pool.restored(
         params.most_negatives(header["round"]), arrays["identities"], arrays["scores"],
@@ -115,41 +115,69 @@ def load_pass(
     return Begun(header["round"], header["n_done"], pool)
 
 
-def file_sizes(data: Mapping[str, Dataset]) -> dict[str, NDArray[np.int64]]:
-    """Return the bytes of each picture's file, -1 for what is none, of each data set."""
-    return {
-        name: np.array([_file_size(picture.path) for picture in dataset.pictures], np.int64)
-        for name, dataset in data.items()
-    }
+def files_of(data: Mapping[str, Dataset]) -> dict[str, NDArray[Any]]:
+    """Return names, as bytes with a 0 after each, and sizes of the pictures of each data set.
+
+    The size is that of the file, -1 for what is none.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    for kind, dataset in data.items():
+        names = "".join(f"{picture.name}\0" for picture in dataset.pictures)
+        arrays[f"{kind}_names"] = np.frombuffer(names.encode("utf-8", "replace"), np.uint8)
+        sizes = [_file_size(picture.path) for picture in dataset.pictures]
+        arrays[f"{kind}_sizes"] = np.array(sizes, np.int64)
+    return arrays
 
 
 def save_start(
-    path: str | os.PathLike[str],
-    fingerprint: dict[str, Any],
-    sizes: Mapping[str, NDArray[np.int64]],
+    path: str | os.PathLike[str], fingerprint: dict[str, Any], files: Mapping[str, NDArray[Any]]
 ) -> None:
-    """Write what a run was started with: parameters, and the sizes of its pictures' files."""
-    write_arrays(path, _header(START_FORMAT, fingerprint), dict(sizes))
+    """Write what a run was started with: its parameters and :func:`files_of` its data."""
+    write_arrays(path, _header(START_FORMAT, fingerprint), dict(files))
 
 
 def check_start(
     path: str | os.PathLike[str], fingerprint: dict[str, Any], data: Mapping[str, Dataset]
 ) -> None:
-    """Raise DataError where a run was started with other data, files or parameters.
+    """Raise DataError where a run was started with other pictures or parameters.
 
-    Files that are missing, then or now, are not compared: whoever reads them says so.
+    Sizes of files that are missing, then or now, are not compared: whoever reads them says so.
     """
-    _, then = _read(path, START_FORMAT, fingerprint)
-    for name, now in file_sizes(data).items():
-        changed = np.flatnonzero((then[name] != now) & (then[name] >= 0) & (now >= 0))
-        if len(changed):
-            first = changed[0]
-            raise DataError(
-                f"{data[name].pictures[first].path}: has {now[first]:,} bytes, and had "
-                f"{then[name][first]:,} when the run was started, so that cannot be resumed "
-                f"({len(changed)} of the {name} changed). Put the old files back, or train anew "
-                "with --overwrite."
-            )
+    header, then = _read(path, START_FORMAT)
+    now = files_of(data)
+    for kind in data:
+        _check_names(kind, _names(then[f"{kind}_names"]), _names(now[f"{kind}_names"]))
+    _check_fingerprint(path, header["fingerprint"], fingerprint)
+    for kind, dataset in data.items():
+        _check_sizes(kind, dataset, then[f"{kind}_sizes"], now[f"{kind}_sizes"])
+
+
+def _check_names(kind: str, then: list[str], now: list[str]) -> None:
+    missing, new = set(then) - set(now), set(now) - set(then)
+    if missing or new:
+        first = f"{min(missing)!r} is missing" if missing else f"{min(new)!r} is new"
+        raise DataError(
+            f"The {kind} are other pictures than when the run was started, so that cannot be "
+            f"resumed: {first} ({len(missing)} missing, {len(new)} new). Put back what was there, "
+            "or train anew with --overwrite."
+        )
+
+
+def _check_sizes(
+    kind: str, dataset: Dataset, then: NDArray[np.int64], now: NDArray[np.int64]
+) -> None:
+    changed = np.flatnonzero((then != now) & (then >= 0) & (now >= 0))
+    if len(changed):
+        first = changed[0]
+        raise DataError(
+            f"{dataset.pictures[first].path}: has {now[first]:,} bytes, and had {then[first]:,} "
+            f"when the run was started, so that cannot be resumed ({len(changed)} of the {kind} "
+            "changed). Put back what was there, or train anew with --overwrite."
+        )
+
+
+def _names(array: NDArray[np.uint8]) -> list[str]:
+    return array.tobytes().decode("utf-8", "replace").split("\0")[:-1]
 
 
 def _file_size(path: Path | None) -> int:
@@ -163,14 +191,21 @@ def _header(form: str, fingerprint: dict[str, Any]) -> dict[str, Any]:
     return {"format": form, "format_version": FORMAT_VERSION, "fingerprint": fingerprint}
 
 
-def _read(
+def _read_own(
     path: str | os.PathLike[str], form: str, fingerprint: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return header and arrays of a file of a form, if it is of this run."""
+    header, arrays = _read(path, form)
+    _check_fingerprint(path, header["fingerprint"], fingerprint)
+    return header, arrays
+
+
+def _read(
+    path: str | os.PathLike[str], form: str
+) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     header, arrays = read_arrays(path)
     if (header.get("format"), header.get("format_version")) != (form, FORMAT_VERSION):
         raise DataError(f"{path}: is not a checkpoint of this version. Train with --overwrite.")
-    _check_fingerprint(path, header["fingerprint"], fingerprint)
     return header, arrays
 
 
