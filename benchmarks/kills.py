@@ -2,7 +2,7 @@
 
 Run: ``python benchmarks/kills.py`` (50 kills, some 20 minutes) on pictures that come with the
 packages. Each time a run of three rounds begins in a new folder, gets SIGKILL at a moment drawn
-evenly from its usual duration, and is completed by ``--resume``. The table says how far it had come.
+evenly from its usual duration, and is completed by ``--resume``. The table says how far it was.
 """
 
 from __future__ import annotations

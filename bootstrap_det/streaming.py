@@ -9,12 +9,10 @@ from __future__ import annotations
 import os
 import time
 import warnings
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,9 +25,8 @@ from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.smoothing import Smoother
 from bootstrap_det.tiling import default_overlap, detect_tiled
 from bootstrap_det.video import Frame, Span, Video
+from bootstrap_det.workers import in_order
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
 _SIDES = ("x", "y", "width", "height")
 
 
@@ -155,29 +152,6 @@ def picture_detector(
         return detector.detect
     shared = default_overlap(detector, tile) if overlap is None else overlap
     return partial(detect_tiled, detector, tile=tile, overlap=shared)
-
-
-def in_order(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], n_threads: int
-) -> Generator[_Result, None, None]:
-    """Yield what ``work`` makes of each item, in the order of the items.
-
-    Items are taken by the calling thread while ``n_threads`` others work. At most one item more
-    than there are threads has been taken and not yielded; a result that is there is yielded
-    before the next but one item is taken.
-    """
-    pending: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(work, item))
-                while pending and (len(pending) > n_threads or pending[0].done()):
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
 
 
 def _listing_weak(detector: Detector, smooth: int) -> Detector:

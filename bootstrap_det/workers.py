@@ -10,7 +10,9 @@ The workers are joblib's: whoever calls the package from Python chooses them by
 from __future__ import annotations
 
 import warnings
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -30,8 +32,10 @@ BACKENDS = ("threads", "processes", "dask", "ray")
 _ON_CLUSTER = ("dask", "ray")
 _MOST_DEATHS = 3  # of workers, one after the other without a result in between
 _ITEMS_AT_A_TIME = 256  # where a backend only returns when all that it was given is done
+_AHEAD = 3  # items for each thread, so that none waits for the slowest
 _SECONDS_TO_ANSWER = 10  # of a scheduler, and of the first worker
 
+_Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
 
@@ -58,7 +62,8 @@ def in_parallel(
     prefer : {"threads", "processes"}, default="threads"
         What they are, unless a surrounding ``joblib.parallel_config`` names a backend.
     as_ready : bool, default=False
-        For long work: one item at a time, results in the order in which they are ready.
+        For long work: one item at a time, and, but for threads, results in the order in which
+        they are ready.
 
     Raises
     ------
@@ -135,6 +140,29 @@ def on_workers(
         yield
 
 
+def in_order(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], n_threads: int, *, ahead: int = 1
+) -> Generator[_Result, None, None]:
+    """Yield what ``work`` makes of each item, in the order of the items, on threads.
+
+    Items are taken by the calling thread while ``n_threads`` others work. At most ``ahead`` items
+    more than there are threads have been taken and not yielded; a result that is there is yielded
+    before the next but one item is taken. However it ends, no thread goes on working.
+    """
+    pending: deque[Future[_Result]] = deque()
+    with ThreadPoolExecutor(n_threads) as pool:
+        try:
+            for item in items:
+                pending.append(pool.submit(work, item))
+                while pending and (len(pending) >= n_threads + ahead or pending[0].done()):
+                    yield pending.popleft().result()
+            while pending:
+                yield pending.popleft().result()
+        finally:
+            for future in pending:
+                future.cancel()
+
+
 @dataclass(frozen=True)
 class _Way:
     """How items are worked on."""
@@ -164,9 +192,11 @@ def _started(
 ) -> Generator[tuple[int, _Result | _Refused], None, None]:
     """Return number and result of items that the chosen workers have begun with."""
     backend, _ = get_active_backend(prefer=way.prefer)
+    if getattr(backend, "supports_sharedmem", False):
+        return _in_threads(work, items, 1 if _is(backend, "Sequential") else way.n_jobs)
     if not backend.supports_return_generator:
         return _in_parts(work, items, way)
-    if _is_dask(backend):
+    if _is(backend, "DaskDistributed"):
         # Sent by itself, the work is on every machine before the first item, and does not go with
         # one of them.
         with parallel_config(backend="dask", client=backend.client, scatter=[work]):
@@ -193,6 +223,22 @@ def _stopping(results: Generator[Any, None, None]) -> Iterator[None]:
         with suppress(_Stop):
             results.throw(_Stop())
         raise
+
+
+def _in_threads(
+    work: Callable[..., _Result], items: Iterator[tuple[int, tuple[Any, ...]]], n_threads: int
+) -> Generator[tuple[int, _Result | _Refused], None, None]:
+    """Yield number and result of items, in their order.
+
+    Not by joblib: its threads go on after it is stopped, and a program that ends then crashes.
+    """
+    if n_threads == 1:
+        for number, item in items:
+            yield _called(work, number, item)
+        return
+    yield from in_order(
+        lambda each: _called(work, *each), items, n_threads, ahead=_AHEAD * n_threads
+    )
 
 
 def _in_parts(
@@ -224,8 +270,9 @@ def _noted(
         yield number, item
 
 
-def _is_dask(backend: Any) -> bool:
-    return type(backend).__name__ == "DaskDistributedBackend"
+def _is(backend: Any, kind: str) -> bool:
+    """Return whether a backend of joblib is of a kind; its classes are not public."""
+    return type(backend).__name__ == f"{kind}Backend"
 
 
 def _deaths() -> tuple[type[BaseException], ...]:
