@@ -142,8 +142,8 @@ class Picture:
         origins = (self.path, self.pixels, self.source, self.member)
         if sum(given is not None for given in origins) != 1:
             raise ParameterError(
-                f"{owner} needs a path or pixels, and not both, or a source or a member of an "
-                "archive instead of them."
+                f"{owner} needs a path or pixels, and not both, or a source instead of them, or a "
+                "member of an archive."
             )
         if self.path is not None:
             _set(self, "path", Path(self.path))

@@ -1,6 +1,6 @@
 """Writes the model files of one format, with what they find, by the package as it is installed.
 
-It ran once with each version that wrote another format, see README.md: `python make.py 2`.
+It ran once with each version that wrote another format, see README.md.
 """
 
 import json
@@ -15,6 +15,7 @@ from bootstrap_det import Detector
 from bootstrap_det.channels import HOG
 from bootstrap_det.data import Dataset, Picture
 from bootstrap_det.mining import BootstrapParams
+from bootstrap_det.persistence import MODEL_FORMAT_VERSION
 from bootstrap_det.pyramid import Pyramid
 from bootstrap_det.samples import Jitter
 from bootstrap_det.training import train
@@ -112,10 +113,9 @@ def main(version):
         detector.save(path)
         found = found_by(Detector.load(path))
         path.with_suffix(".json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-        sys.stdout.write(
-            f"{path.name}: {path.stat().st_size} bytes, {len(found['scores'])} found\n"
-        )
+        n_bytes, number = path.stat().st_size, len(found["scores"])
+        sys.stdout.write(f"{path.name}: {n_bytes} bytes, {number} found\n")
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(MODEL_FORMAT_VERSION)
