@@ -42,7 +42,8 @@ def test_a_model_finds_what_it_found_then(path):
     np.testing.assert_allclose(found.scores, then["scores"], rtol=0, atol=1e-6)
     if "classes" in then:
         assert found.classes.tolist() == then["classes"]
-        probabilities, atol = then["class_probabilities"], PROBABILITIES.get(version_of(path), GREY_LEVEL)
+        atol = PROBABILITIES.get(version_of(path), GREY_LEVEL)
+        probabilities = then["class_probabilities"]
         np.testing.assert_allclose(found.class_probabilities, probabilities, rtol=0, atol=atol)
 
 

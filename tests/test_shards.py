@@ -33,7 +33,7 @@ from bootstrap_det.data.formats.links import link_images
 from bootstrap_det.data.tars import MAX_EXTENDED, Archive, OddMember
 from bootstrap_det.exceptions import DataError, ParameterError
 
-QUICK = settings(derandomize=True, deadline=None, max_examples=25)
+QUICK = settings(derandomize=True, deadline=None, max_examples=15)
 WIDTH, HEIGHT = 61, 47
 SIZE = {"width": WIDTH, "height": HEIGHT}
 BOX = {"bbox": [1, 2, 10, 12], "category": "cat"}
@@ -208,6 +208,17 @@ def test_the_digest_does_not_depend_on_the_place(tmp_path):
         path = write_tar(tmp_path / folder / "s.tar", sample("a", BOX))
         digests.add(read_annotations(path).digest())
     assert len(digests) == 1
+
+
+def test_names_that_cannot_be_printed_are_quoted(tmp_path):
+    path = write_tar(tmp_path / "s.tar", [("a\n\x1b[31m.png", b"x")])
+    with pytest.raises(DataError, match=r"s\.tar!'a\\n\\x1b\[31m\.png': is not a picture"):
+        sole(path).load()
+
+
+def test_members_are_of_archives():
+    with pytest.raises(ParameterError, match=r"The member of Picture 'a' must be a TarMember"):
+        Picture(0, "a", member="s.tar!a.png")
 
 
 # Where shards are.

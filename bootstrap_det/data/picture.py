@@ -153,6 +153,10 @@ class Picture:
             self._check_pixels(self.pixels, owner)
         if self.source is not None:
             self._check_source(self.source, owner)
+        if not isinstance(self.member, TarMember | None):
+            raise ParameterError(
+                f"The member of {owner} must be a TarMember. Got {self.member!r:.80} instead."
+            )
 
     def _check_source(self, source: Any, owner: str) -> None:
         if not (isinstance(source, Source) and isinstance(source.key, str)):

@@ -129,7 +129,7 @@ class _Reader(Collector):
     def add_archive(self, archive: Path) -> None:
         with Archive(archive) as tar:
             for key, sample in self._samples(tar, archive).items():
-                with self.item(f"the sample {key!r}", archive):
+                with self.item(f"the sample {shown(key)}", archive):
                     self._add(sample, tar, archive)
 
     def dataset(self, name: str) -> Dataset:

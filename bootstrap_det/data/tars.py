@@ -80,7 +80,8 @@ class TarMember:
 
     def __str__(self) -> str:
         """Return the archive and the name inside it."""
-        return f"{self.archive}!{self.name}"
+        name = self.name if self.name.isprintable() else repr(self.name)
+        return f"{self.archive}!{name}"
 
     def read(self) -> bytes:
         """Return its bytes.

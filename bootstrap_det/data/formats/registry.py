@@ -105,8 +105,9 @@ def read_annotations(
     Returns
     -------
     Dataset
-        COCO: in the order and with the ids of the file. All others: sorted by file name, with ids
-        from 0, so that one set of pictures is the same data set in each of these formats.
+        COCO: in the order and with the ids of the file. Shards: in their order, with ids from 0.
+        All others: sorted by file name, with ids from 0, so that one set of pictures is the same
+        data set in each of these formats.
 
     Raises
     ------
