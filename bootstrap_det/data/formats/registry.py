@@ -234,7 +234,8 @@ def write_annotations(
     kind = _checked(format, "write_annotations")
     writer = _WRITERS[kind]
     if kind == "shards":
-        limit = check_int(shard_bytes or SHARD_BYTES, "shard_bytes", "write_annotations", low=1)
+        limit = SHARD_BYTES if shard_bytes is None else shard_bytes
+        limit = check_int(limit, "shard_bytes", "write_annotations", low=1)
         writer = partial(write_shards, shard_bytes=limit)
     elif shard_bytes is not None:
         raise ParameterError(
