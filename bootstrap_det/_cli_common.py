@@ -72,7 +72,7 @@ def parse_size(ctx: click.Context, param: click.Parameter, value: str | None) ->
 
 
 PATH = click.Path(path_type=Path)
-FORMAT = click.Choice(["coco", "voc", "yolo", "csv", "imglab", "opencv"])
+FORMAT = click.Choice(["coco", "voc", "yolo", "csv", "imglab", "opencv", "shards"])
 JOBS = click.option(
     "--jobs", type=click.IntRange(1), default=os.cpu_count() or 1, help="Pictures at a time.",
     show_default="all cores",

@@ -38,7 +38,7 @@ BOX_MAP = click.option(
 TEST_DATA = options(
     click.option("--test-dataset", metavar="NAME", help="Named test set."),
     click.option("--test-data", type=PATH, help="Annotations of the test set: COCO, VOC, YOLO, "
-                 "CSV, imglab or OpenCV."),
+                 "CSV, imglab, OpenCV or tar shards."),
     click.option("--test-format", type=FORMAT, help="Their format, where it cannot be told."),
     click.option("--test-images", type=PATH, help="Folder of its pictures."),
     click.option("--test-boxes", metavar="NAME", help="Its box convention: a field of the JSON."),
@@ -50,7 +50,7 @@ TRAIN_DATA = options(
         "--data",
         type=PATH,
         help="Annotations of your own data: COCO JSON, "
-        "a VOC or YOLO folder, CSV, imglab XML or OpenCV's info.dat.",
+        "a VOC or YOLO folder, CSV, imglab XML, OpenCV's info.dat or tar shards.",
     ),
     click.option("--data-format", type=FORMAT, help="Their format, where it cannot be told."),
     click.option("--images", type=PATH, help="Folder of their pictures."),
@@ -62,7 +62,7 @@ TRAIN_DATA = options(
         "--negatives",
         type=PATH,
         multiple=True,
-        help="Folder of pictures without the object.",
+        help="Folder or tar shards of pictures without the object.",
     ),
     DATA_ROOT,
     TEST_DATA,

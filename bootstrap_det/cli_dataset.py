@@ -75,26 +75,33 @@ def info(path: Path, as_json: bool, **source: Any) -> None:
     epilog="Examples:\n\n\b\n"
     "bootstrap-det dataset convert VOC2007 cars.json --to coco\n"
     "bootstrap-det dataset convert cars.json yolo --to yolo --copy-images\n"
+    "bootstrap-det dataset convert cars.json shards --to shards\n"
 )
 @click.argument("src", type=PATH)
 @click.argument("dst", type=PATH)
 @click.option("--to", type=FORMAT, required=True, help="Format to write.")
 @_SOURCE
 @_COPY
+@click.option(
+    "--shard-bytes", type=click.IntRange(1), help="Shards: most bytes of one; by default 256 MiB."
+)
 @_SKIP_BAD
-def convert(src: Path, dst: Path, to: str, copy_images: bool, **source: Any) -> None:
-    """Write annotations in another format; DST is a file, or a folder for VOC and YOLO."""
+def convert(src: Path, dst: Path, to: str, copy_images: bool, shard_bytes: int | None,
+            **source: Any) -> None:  # fmt: skip
+    """Write annotations in another format; DST is a file, or a folder for VOC, YOLO and shards."""
     from bootstrap_det.data import write_annotations
 
     with one_sentence():
         form, data = _read(src, source)
-        written = write_annotations(data, dst, format=to, copy_images=copy_images)
+        written = write_annotations(
+            data, dst, format=to, copy_images=copy_images, shard_bytes=shard_bytes
+        )
     _echo_notes(data)
     for note in written.notes:
         _echo_note(note)
     click.echo(f"{form} -> {to}: {written.path}")
     click.echo(f"{written.n_pictures} pictures, {data.n_objects} objects")
-    if not copy_images:
+    if not copy_images and to != "shards":
         _echo_note(
             "The pictures were not copied. Where they do not lie beside the annotations, read "
             "them with --images, or convert with --copy-images."
@@ -217,9 +224,12 @@ def _fix(data: Dataset, findings: tuple[Finding, ...], out: Path) -> tuple[str, 
     from bootstrap_det.data.formats.links import link_images
 
     copy, changes = mended(data, findings)
-    written = write_annotations(copy, out / "annotations.json", format="coco")
+    if any(picture.member is not None for picture in copy.pictures):
+        written, link = write_annotations(copy, out, format="shards"), None
+    else:
+        written = write_annotations(copy, out / "annotations.json", format="coco")
+        link = link_images(copy, out)
     write_changes(changes, out / "changes.csv")
-    link = link_images(copy, out)
     said = f"{written.path} is the mended copy, with {len(changes)} changes in changes.csv."
     return (said, *([link] if link else []))
 

@@ -138,7 +138,8 @@ def _detect(detector: Detector, sources: list[Source], options: dict[str, Any]) 
     run = DetectionRun(detector, sources, _run_options(options), display.on_progress)
     collected: list[FrameDetections] = []
     with ExitStack() as stack:
-        stack.enter_context(display.progress)
+        if not display.progress.disable:  # older versions of rich would end it with an empty line
+            stack.enter_context(display.progress)
         lines = options["jsonl"] and stack.enter_context(JsonLines(options["jsonl"]))
         stopped_by = _consume(run, _sinks(options, lines, collected))
     for note in (*(f"skipped {each.reason}" for each in run.skipped), *run.notes):

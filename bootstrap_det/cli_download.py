@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import textwrap
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -76,9 +77,9 @@ def _download(about: Card, data_root: Path) -> Downloaded:
         TransferSpeedColumn(), TimeRemainingColumn(compact=True),
     )  # fmt: skip
     console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not console.is_terminal
-    ) as bar:
+    bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+    # Older versions of rich would end a bar that is not shown with an empty line.
+    with nullcontext() if bar.disable else bar:
 
         def show(what: str, n_done: int, n_total: int) -> None:
             if not bar.tasks or bar.tasks[0].description != what:

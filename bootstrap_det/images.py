@@ -124,17 +124,19 @@ def read_image(
     return np.array(pixels if turn is None else pixels.transpose(turn), dtype=np.uint8)
 
 
-def image_size(path: str | os.PathLike[str]) -> tuple[int, int]:
+def image_size(path: str | os.PathLike[str], *, stream: IO[bytes] | None = None) -> tuple[int, int]:
     """Return (height, width) of a picture file, upright, without decoding its pixels.
+
+    Where the file is open already, ``stream`` is read, and ``path`` is but its name.
 
     Raises
     ------
     DataError
         When the file is missing, empty, or not a picture.
     """
-    with _opened(path) as (image, stream):
+    with _opened(path, stream) as (image, opened):
         width, height = image.size
-        sideways = _orientation(image, stream) in _SIDEWAYS
+        sideways = _orientation(image, opened) in _SIDEWAYS
     return (width, height) if sideways else (height, width)
 
 
@@ -315,10 +317,10 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
 
 @contextmanager
 def _opened(
-    path: str | os.PathLike[str], data: bytes | None = None
+    path: str | os.PathLike[str], content: bytes | IO[bytes] | None = None
 ) -> Iterator[tuple[ImageFile.ImageFile, IO[bytes]]]:
     """Open a picture lazily; whatever goes wrong inside the block becomes a DataError."""
-    with _open_file(path) if data is None else io.BytesIO(data) as stream:
+    with _as_stream(path, content) as stream:
         try:
             yield _identify(stream, path), stream
         except (DataError, MemoryError):
@@ -333,6 +335,12 @@ def _opened(
             raise DataError(
                 f"{path}: is damaged or truncated: {why}. Copy it again, or remove it."
             ) from None
+
+
+def _as_stream(path: str | os.PathLike[str], content: bytes | IO[bytes] | None) -> IO[bytes]:
+    if content is None:
+        return _open_file(path)
+    return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
 def _open_file(path: str | os.PathLike[str]) -> IO[bytes]:

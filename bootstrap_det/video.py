@@ -46,6 +46,7 @@ _COUNTED = ("avi", "mp4")  # containers that state how many frames there are; ot
 _USUAL_RATE = 25.0  # frames per second where a source states none that is credible
 _MAX_RATE = 1000.0
 _MAX_CAMERA = 2**31 - 1
+_SILENT = 0  # OpenCV's level of logging
 _SIDES = (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
 _NO_CAMERA = (
     "cannot be opened, or gives no picture. Check that it is connected, that no other program "
@@ -337,12 +338,19 @@ def quiet() -> Iterator[None]:
     """
     variable = "OPENCV_FFMPEG_LOGLEVEL"
     own = variable not in os.environ
-    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    set_level = _log_setter()
+    level = set_level(_SILENT)
     if own:
         os.environ[variable] = "-8"
     try:
         yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        set_level(level)
         if own:
             os.environ.pop(variable, None)
+
+
+def _log_setter() -> Any:
+    """Return what sets OpenCV's level and gives the one before; OpenCV 5 moved it."""
+    here = getattr(cv2, "setLogLevel", None)
+    return cv2.utils.logging.setLogLevel if here is None else here

@@ -4,6 +4,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import sklearn
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
@@ -20,6 +21,10 @@ from bootstrap_det.classifiers.linear_solvers import Problem
 from bootstrap_det.exceptions import DataError, ParameterError
 
 CHANCE = "the descent draws samples, so that equal problems have nearly equal solutions only"
+SHUFFLED = (
+    "scikit-learn 1.6 makes two classes of three by the first label after it has shuffled, so that "
+    "the two problems that it compares are not the same"
+)
 EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
 
 
@@ -28,6 +33,8 @@ EVERY_LOSS = pytest.mark.parametrize("loss", LOSSES)
     expected_failed_checks=lambda estimator: (
         {"check_sample_weight_equivalence_on_dense_data": CHANCE}
         if estimator.solver == "sgd"
+        else {"check_sample_weight_equivalence_on_dense_data": SHUFFLED}
+        if sklearn.__version__.startswith("1.6.")
         else {}
     ),
 )

@@ -90,7 +90,8 @@ def test_boxes_are_those_of_the_rendered_pixels(index):
     whole = compose(scene)
     for k, sign in enumerate(scene.signs):
         alpha = opacity(sign, scene.size)
-        np.testing.assert_allclose(extent_of(alpha > 0.1), sign.box, atol=1.0)
+        # Versions of OpenCV differ by some hundredths in how they smooth borders.
+        np.testing.assert_allclose(extent_of(alpha > 0.1), sign.box, atol=1.05)
         np.testing.assert_allclose(extent_of(alpha > 0.5), sign.box, atol=1.0)
         outline = outline_in_picture(sign.homography, sign.figure.outline)
         assert alpha.sum() == pytest.approx(cv2.contourArea(outline.astype(np.float32)), rel=0.02)

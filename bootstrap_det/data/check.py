@@ -28,7 +28,6 @@ from bootstrap_det.data.fingerprints import (
 )
 from bootstrap_det.data.picture import Picture
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.images import image_size
 from bootstrap_det.workers import in_parallel
 
 ERROR, WARNING = "error", "warning"
@@ -145,7 +144,8 @@ def _load(picture: Picture) -> Fingerprint | Finding:
 
 def _size_differs(picture: Picture) -> bool:
     try:
-        return picture.path is not None and image_size(picture.path) != picture.size
+        is_file = picture.path is not None or picture.member is not None
+        return is_file and replace(picture, size=None).measure() != picture.size
     except DataError:
         return False
 

@@ -29,7 +29,6 @@ from bootstrap_det.data.collect import (
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import MAX_ID, MAX_SIDE, Picture
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.images import image_size
 
 _Add = Callable[[dict[str, Any], str], None]
 _LISTS = ("images", "annotations", "categories")
@@ -329,15 +328,12 @@ def _known_size(stated: tuple[int | None, int | None], path: Path) -> tuple[int,
 
 
 def _image_entry(picture: Picture) -> dict[str, Any]:
-    size = picture.size
-    if size is None:
-        assert picture.path is not None  # a picture without a path knows its size
-        size = image_size(picture.path)
+    height, width = picture.measure()
     return {
         "id": picture.image_id,
         "file_name": picture.name,
-        "width": size[1],
-        "height": size[0],
+        "width": width,
+        "height": height,
     }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from bootstrap_det.data.picture import Picture, Skipped
+from bootstrap_det.data.tars import TarMember
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size
 
@@ -44,20 +45,23 @@ class Entry:
         Identity in the data set.
     name : str
         Name to show, relative to the folder of the pictures.
-    path : Path
+    path : Path or None
         The file.
     size : tuple of int
         Height and width in pixels.
+    member : TarMember or None
+        The file inside an archive, instead of ``path``.
     """
 
     image_id: int
     name: str
-    path: Path
+    path: Path | None
     size: tuple[int, int]
     boxes: list[Corners] = field(default_factory=list)
     labels: list[str] = field(default_factory=list)
     ignore: list[bool] = field(default_factory=list)
     crowd: list[bool] = field(default_factory=list)
+    member: TarMember | None = None
 
     def add(self, box: Corners, label: str, ignore: bool = False, crowd: bool = False) -> None:
         """Append one box."""
@@ -77,6 +81,7 @@ class Entry:
             np.array(self.crowd, dtype=np.bool_),
             path=self.path,
             size=self.size,
+            member=self.member,
         )
 
 

@@ -17,6 +17,7 @@ from bootstrap_det._files import atomic_write
 from bootstrap_det._validation import check_bool
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import Crops, Picture, Skipped
+from bootstrap_det.data.shards import is_shards, read_shards
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size, list_images, read_image
 
@@ -34,7 +35,8 @@ def read_negatives(
     Parameters
     ----------
     folder : str or path-like
-        Pictures that do not show the object anywhere.
+        Pictures that do not show the object anywhere. Or shards of them, see
+        :func:`read_annotations`; a folder is one of shards when it holds archives and no pictures.
     name : str, optional
         Name of the data set, by default that of the folder.
     skip_bad : bool, default=False
@@ -43,16 +45,19 @@ def read_negatives(
     Returns
     -------
     Dataset
-        Pictures without boxes, sorted by name, with ids from 0.
+        Pictures without boxes, sorted by name, with ids from 0; those of shards in their order.
 
     Raises
     ------
     DataError
-        When the folder is missing or holds no picture, or a picture's header cannot be read.
-        Damage behind the header is found when the picture is loaded.
+        When the folder is missing or holds no picture, or a picture's header cannot be read, or
+        objects are annotated in a picture of a shard. Damage behind the header is found when the
+        picture is loaded, and that of a header in a shard.
     """
     skip_bad = check_bool(skip_bad, "skip_bad", "read_negatives")
     top = Path(folder)
+    if is_shards(top) and not _has_pictures(top):
+        return _of_shards(read_shards(top, name=name, skip_bad=skip_bad), skip_bad)
     pictures: list[Picture] = []
     skipped: list[Skipped] = []
     for path in list_images(top):
@@ -66,6 +71,30 @@ def read_negatives(
         shown = path.relative_to(top).as_posix()
         pictures.append(Picture(len(pictures), shown, path=path, size=size))
     return Dataset(name or top.resolve().name, tuple(pictures), skipped=tuple(skipped))
+
+
+def _has_pictures(top: Path) -> bool:
+    try:
+        return bool(os.path.isdir(top) and list_images(top))
+    except DataError:
+        return False
+
+
+def _of_shards(dataset: Dataset, skip_bad: bool) -> Dataset:
+    """Return a data set whose pictures must have no boxes."""
+    kept, skipped = [], list(dataset.skipped)
+    for picture in dataset.pictures:
+        if not len(picture.boxes):
+            kept.append(picture)
+            continue
+        reason = (
+            f"{picture.member}: is given as a negative, but annotated with {len(picture.boxes)} "
+            "boxes. Remove it from the negatives, or give the shards as annotations."
+        )
+        if not skip_bad:
+            raise DataError(reason)
+        skipped.append(Skipped(picture.name, reason))
+    return Dataset(dataset.name, tuple(kept), skipped=tuple(skipped), notes=dataset.notes)
 
 
 def read_crops(

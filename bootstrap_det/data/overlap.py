@@ -34,18 +34,18 @@ def without_annotated(negatives: Dataset, annotated: Dataset, *, skip_bad: bool 
     """
     by_length: dict[int, list[Picture]] = defaultdict(list)
     for picture in annotated.pictures:
-        if picture.targets.any() and picture.path is not None:
-            by_length[os.path.getsize(picture.path)].append(picture)
+        if picture.targets.any() and (length := _length(picture)) is not None:
+            by_length[length].append(picture)
     kept, skipped = [], list(negatives.skipped)
     for picture in negatives.pictures:
         twin = None
-        if not len(picture.boxes) and picture.path is not None:
-            twin = _same_bytes(picture, by_length.get(os.path.getsize(picture.path), ()))
+        if not len(picture.boxes) and (length := _length(picture)) is not None:
+            twin = _same_bytes(picture, by_length.get(length, ()))
         if twin is None:
             kept.append(picture)
             continue
         reason = (
-            f"{picture.path}: is given as a negative, but annotated with "
+            f"{picture.path or picture.member}: is given as a negative, but annotated with "
             f"{int(twin.targets.sum())} objects as {twin.name}. Remove it from the negatives."
         )
         if not skip_bad:
@@ -59,7 +59,16 @@ def _same_bytes(picture: Picture, others: Iterable[Picture]) -> Picture | None:
     return next((other for other in others if _digest(other) == _digest(picture)), None)
 
 
+def _length(picture: Picture) -> int | None:
+    """Return how many bytes a picture's file has, None when it is no file."""
+    if picture.member is not None:
+        return picture.member.n_bytes
+    return None if picture.path is None else os.path.getsize(picture.path)
+
+
 def _digest(picture: Picture) -> bytes:
+    if picture.member is not None:
+        return hashlib.sha256(picture.member.read()).digest()
     assert picture.path is not None  # the caller asks for files only
     with open(picture.path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()

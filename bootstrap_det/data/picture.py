@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bootstrap_det._validation import check_boxes, check_choice, check_int, check_size
+from bootstrap_det.data.tars import TarMember
 from bootstrap_det.exceptions import DataError, ParameterError
-from bootstrap_det.images import COLORS, read_image, to_grey, to_rgb
+from bootstrap_det.images import COLORS, image_size, read_image, to_grey, to_rgb
 
 MAX_ID = (1 << 63) - 1
 MAX_SIDE = (1 << 31) - 1
@@ -99,14 +100,16 @@ class Picture:
         In pixels. None when not known before loading; taken from ``pixels`` when those are given,
         and required with a ``source``.
     source : Source or None, default=None
-        Makes the pixels when the picture is loaded; nothing is kept. Exactly one of ``path``,
-        ``pixels`` and ``source`` is given.
+        Makes the pixels when the picture is loaded; nothing is kept.
+    member : TarMember or None, default=None
+        The picture file inside a tar archive. Exactly one of ``path``, ``pixels``, ``source`` and
+        ``member`` is given.
 
     Raises
     ------
     ParameterError
         When shapes or types do not fit, a box is not finite or has no area, or not exactly one
-        of path, pixels and source is given.
+        of path, pixels, source and member is given.
 
     Notes
     -----
@@ -123,6 +126,7 @@ class Picture:
     pixels: NDArray[np.uint8] | None = None
     size: tuple[int, int] | None = None
     source: Source | None = None
+    member: TarMember | None = None
 
     def __post_init__(self) -> None:
         """Check every field and bring it into its declared type."""
@@ -135,9 +139,11 @@ class Picture:
         _set(self, "labels", _column(self.labels, "labels", np.dtype(np.str_), self))
         _set(self, "ignore", _column(self.ignore, "ignore", np.dtype(np.bool_), self))
         _set(self, "crowd", _column(self.crowd, "crowd", np.dtype(np.bool_), self))
-        if sum(given is not None for given in (self.path, self.pixels, self.source)) != 1:
+        origins = (self.path, self.pixels, self.source, self.member)
+        if sum(given is not None for given in origins) != 1:
             raise ParameterError(
-                f"{owner} needs a path or pixels, and not both, or a source instead of them."
+                f"{owner} needs a path or pixels, and not both, or a source instead of them, or a "
+                "member of an archive."
             )
         if self.path is not None:
             _set(self, "path", Path(self.path))
@@ -147,6 +153,10 @@ class Picture:
             self._check_pixels(self.pixels, owner)
         if self.source is not None:
             self._check_source(self.source, owner)
+        if not isinstance(self.member, TarMember | None):
+            raise ParameterError(
+                f"The member of {owner} must be a TarMember. Got {self.member!r:.80} instead."
+            )
 
     def _check_source(self, source: Any, owner: str) -> None:
         if not (isinstance(source, Source) and isinstance(source.key, str)):
@@ -188,13 +198,54 @@ class Picture:
             When a source makes something else than a picture of the stated size.
         """
         color = check_choice(color, "color", "Picture.load", COLORS)
-        if self.path is None:
+        if self.path is None and self.member is None:
             made = self._made() if self.pixels is None else self.pixels
             return np.array(to_grey(made) if color == "grey" else to_rgb(made))
-        pixels = read_image(self.path, color=color)
+        pixels = self._decoded(color)
         if self.size not in (None, pixels.shape[:2]):
             self._refuse_size((pixels.shape[0], pixels.shape[1]))
         return pixels
+
+    def measure(self) -> tuple[int, int]:
+        """Return (height, width), from the file's header where ``size`` is not known.
+
+        Raises
+        ------
+        DataError
+            When the header cannot be read.
+        """
+        if self.size is not None:
+            return self.size
+        if self.member is None:
+            assert self.path is not None  # others know their size, by construction
+            return image_size(self.path)
+        with self.member.open() as stream:
+            return image_size(str(self.member), stream=stream)
+
+    def encoded(self) -> bytes | None:
+        """Return the content of the picture's file, as it is; None when there is no file.
+
+        Raises
+        ------
+        DataError
+            When the file cannot be read.
+        """
+        if self.member is not None:
+            return self.member.read()
+        if self.path is None:
+            return None
+        try:
+            return self.path.read_bytes()
+        except OSError as error:
+            raise DataError(
+                f"{self.path}: cannot be read ({error.strerror}). Check the file."
+            ) from None
+
+    def _decoded(self, color: str) -> NDArray[np.uint8]:
+        if self.member is None:
+            assert self.path is not None  # the caller makes the others
+            return read_image(self.path, color=color)
+        return read_image(str(self.member), color=color, data=self.member.read())
 
     def _made(self) -> NDArray[np.uint8]:
         assert self.source is not None  # by construction
@@ -215,8 +266,8 @@ class Picture:
                 "remove its EXIF orientation, or annotate it upright."
             )
         raise DataError(
-            f"{self.path}: is {found[1]} x {found[0]} pixels (width x height), but its annotations "
-            f"are for {self.size[1]} x {self.size[0]}. {hint}"
+            f"{self.path or self.member}: is {found[1]} x {found[0]} pixels (width x height), but "
+            f"its annotations are for {self.size[1]} x {self.size[0]}. {hint}"
         )
 
 

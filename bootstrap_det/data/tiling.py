@@ -19,7 +19,7 @@ from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.writing import make_folder
 from bootstrap_det.data.picture import Picture, Skipped
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.images import image_size, write_image
+from bootstrap_det.images import write_image
 from bootstrap_det.tiles import check_tiling, tile_boxes
 from bootstrap_det.workers import in_parallel
 
@@ -160,7 +160,7 @@ def tile(
     tiles: list[Picture] = []
     for picture in dataset.pictures:
         shares = np.zeros(int(picture.targets.sum()))  # the most that any tile shows of each
-        for box in tile_boxes(_size(picture), size, overlap):
+        for box in tile_boxes(picture.measure(), size, overlap):
             part, visible = _cut(picture, box, min_visible, keep_whole, counts)
             shares = np.maximum(shares, visible)
             if keep_empty or len(part.boxes):
@@ -279,7 +279,7 @@ def _cut(
     size, origin = (y2 - y1, x2 - x1), np.array([x1, y1, x1, y1], dtype=np.float64)
     moved = picture.boxes - origin
     seen = clip(moved, size)
-    shares = area(seen) / np.maximum(area(clip(picture.boxes, _size(picture))), 1e-300)
+    shares = area(seen) / np.maximum(area(clip(picture.boxes, picture.measure())), 1e-300)
     thin = (seen[:, 2:] - seen[:, :2]).min(axis=1, initial=np.inf) < _LEAST_SIDE
     is_object = picture.targets & (shares >= min_visible)
     shown = shares > 0
@@ -302,13 +302,6 @@ def _cut(
         size=size,
     )
     return tile_picture, shares[picture.targets]
-
-
-def _size(picture: Picture) -> tuple[int, int]:
-    if picture.size is not None:
-        return picture.size
-    assert picture.path is not None  # a picture without a path knows its size
-    return image_size(picture.path)
 
 
 def _free_name(name: str, box: Any, taken: set[str]) -> str:

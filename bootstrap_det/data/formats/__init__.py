@@ -1,4 +1,4 @@
-"""Annotation formats: Pascal VOC, YOLO, CSV, imglab and OpenCV beside COCO."""
+"""Annotation formats: Pascal VOC, YOLO, CSV, imglab, OpenCV and shards beside COCO."""
 
 from bootstrap_det.data.formats.registry import (
     FORMATS,

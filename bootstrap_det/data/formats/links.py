@@ -34,6 +34,8 @@ def link_images(dataset: Dataset, folder: Path) -> str | None:
     """
     if not dataset.pictures:
         return None
+    if any(picture.member is not None for picture in dataset.pictures):
+        return "The pictures lie inside archives; give --copy-images to take them out."
     root = images_root(dataset)
     if root is None:
         return "The pictures lie in several folders; give --copy-images to bring them together."

@@ -5,20 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bootstrap_det._validation import check_bool, check_choice
+from bootstrap_det._validation import check_bool, check_choice, check_int
 from bootstrap_det.data.coco import read_coco, write_coco
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.imglab import read_imglab, write_imglab
 from bootstrap_det.data.formats.opencv import read_opencv, write_opencv
 from bootstrap_det.data.formats.safe_xml import read_xml
+from bootstrap_det.data.formats.sharding import SHARD_BYTES, write_shards
 from bootstrap_det.data.formats.table import read_csv, write_csv
 from bootstrap_det.data.formats.voc import ANNOTATION_FOLDERS, read_voc, write_voc
 from bootstrap_det.data.formats.writing import Plan, Written, copy_pictures, make_folder, make_plan
 from bootstrap_det.data.formats.yolo import read_yolo, write_yolo
 from bootstrap_det.data.formats.yolo_layout import YAML_SUFFIXES
+from bootstrap_det.data.shards import archives_in, is_shards, read_shards
 from bootstrap_det.exceptions import DataError, ParameterError
 
 _READERS: dict[str, Callable[..., Dataset]] = {
@@ -28,6 +31,7 @@ _READERS: dict[str, Callable[..., Dataset]] = {
     "csv": read_csv,
     "imglab": read_imglab,
     "opencv": read_opencv,
+    "shards": read_shards,
 }
 
 
@@ -44,6 +48,7 @@ _WRITERS: dict[str, Callable[[Plan], Written]] = {
     "csv": write_csv,
     "imglab": write_imglab,
     "opencv": write_opencv,
+    "shards": write_shards,
 }
 
 FORMATS = tuple(_READERS)
@@ -100,8 +105,9 @@ def read_annotations(
     Returns
     -------
     Dataset
-        COCO: in the order and with the ids of the file. All others: sorted by file name, with ids
-        from 0, so that one set of pictures is the same data set in each of these formats.
+        COCO: in the order and with the ids of the file. Shards: in their order, with ids from 0.
+        All others: sorted by file name, with ids from 0, so that one set of pictures is the same
+        data set in each of these formats.
 
     Raises
     ------
@@ -131,7 +137,8 @@ def recognise(path: str | os.PathLike[str]) -> str:
 
     Files go by their ending, XML by its root as well. A folder is VOC when it holds
     ``Annotations`` or XML files, YOLO when it holds ``data.yaml``, ``labels`` or
-    ``classes.txt``, or lies below ``images``.
+    ``classes.txt``, or lies below ``images``; shards when it holds ``.tar`` files and none of
+    these.
 
     Raises
     ------
@@ -144,6 +151,8 @@ def recognise(path: str | os.PathLike[str]) -> str:
         return "yolo"
     if os.path.isdir(source):
         return _of_folder(source)
+    if is_shards(source):  # which may be several, by braces
+        return "shards"
     if not os.path.exists(source):
         raise DataError(f"{source}: no such file or folder. Give the annotations.")
     if suffix == ".xml":
@@ -161,6 +170,8 @@ def _of_folder(folder: Path) -> str:
         return "yolo"
     if next(folder.rglob("*.xml"), None) is not None:
         return "voc"
+    if is_shards(folder):
+        return "shards"
     if "images" in folder.absolute().parts:
         return "yolo"
     raise DataError(
@@ -181,7 +192,12 @@ def _of_xml(path: Path) -> str:
 
 
 def write_annotations(
-    dataset: Dataset, path: str | os.PathLike[str], *, format: str, copy_images: bool = False
+    dataset: Dataset,
+    path: str | os.PathLike[str],
+    *,
+    format: str,
+    copy_images: bool = False,
+    shard_bytes: int | None = None,
 ) -> Written:
     """Write annotations in a format of choice.
 
@@ -190,13 +206,16 @@ def write_annotations(
     dataset : Dataset
         Pictures with boxes, without crops.
     path : str or path-like
-        For VOC and YOLO a folder; for the others a file, or a folder for a file of the usual
-        name. Folders are made.
+        For VOC, YOLO and shards a folder; for the others a file, or a folder for a file of the
+        usual name. Folders are made.
     format : str
         One of ``FORMATS``.
     copy_images : bool, default=False
         Copy the pictures, too, into ``images`` (VOC: ``JPEGImages``) beside the annotations.
         Otherwise they stay, and reading needs ``images_dir``, or the annotations beside them.
+        Shards hold their pictures anyway, their files as they are.
+    shard_bytes : int, optional
+        Shards only: most bytes of one, by default 256 MiB; a larger picture has one of its own.
 
     Returns
     -------
@@ -209,19 +228,30 @@ def write_annotations(
         When the data set holds crops, or names that the format cannot; when annotations are there
         already, or files cannot be written.
     ParameterError
-        When a parameter is of the wrong type, or the format is unknown.
+        When a parameter is of the wrong type, the format is unknown, or ``shard_bytes`` is given
+        for another format than shards.
     """
     kind = _checked(format, "write_annotations")
+    writer = _WRITERS[kind]
+    if kind == "shards":
+        limit = SHARD_BYTES if shard_bytes is None else shard_bytes
+        limit = check_int(limit, "shard_bytes", "write_annotations", low=1)
+        writer = partial(write_shards, shard_bytes=limit)
+    elif shard_bytes is not None:
+        raise ParameterError(
+            "The 'shard_bytes' parameter of write_annotations (--shard-bytes) is for shards, and "
+            f"not for {kind}. Leave it out."
+        )
     copy_images = check_bool(copy_images, "copy_images", "write_annotations")
     target = _target(Path(path), kind)
     is_folder = kind not in _FILE_NAMES
     plan = make_plan(dataset, target, target if is_folder else target.parent)
     _refuse_existing(target, kind)
-    if copy_images:
+    if copy_images and kind != "shards":
         plan = copy_pictures(plan, plan.folder / ("JPEGImages" if kind == "voc" else "images"))
-    written = _WRITERS[kind](plan)
-    if dataset.groups and kind != "coco":
-        lost = "the groups of the labels were lost: only COCO has a place for them."
+    written = writer(plan)
+    if dataset.groups and kind not in ("coco", "shards"):
+        lost = "the groups of the labels were lost: only COCO and shards have a place for them."
         written = replace(written, notes=(*written.notes, lost))
     return written
 
@@ -235,6 +265,8 @@ def _target(path: Path, kind: str) -> Path:
 def _refuse_existing(target: Path, kind: str) -> None:
     """Raise DataError where older annotations would be mixed with new ones or be lost."""
     older = {"voc": target / "Annotations", "yolo": target / "labels"}.get(kind, target)
+    if kind == "shards":
+        older = next(iter(archives_in(target)), target / "none") if target.is_dir() else target
     if os.path.lexists(older):
         raise DataError(f"{older}: exists already. Remove it, or write elsewhere.")
 

@@ -184,7 +184,7 @@ def _document(picture: Picture, name: str, plan: Plan) -> bytes:
     root = ElementTree.Element("annotation")
     _add(root, "folder", "JPEGImages")
     _add(root, "filename", name)
-    height, width = plan.size(picture)
+    height, width = picture.measure()
     size = ElementTree.SubElement(root, "size")
     for tag, value in (("width", width), ("height", height), ("depth", 3)):
         _add(size, tag, str(value))

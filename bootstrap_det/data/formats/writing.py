@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from PIL import Image
 
@@ -18,9 +19,9 @@ from bootstrap_det.data.collect import count, is_absolute
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import Picture
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.images import image_size
 
 _DECIMALS = 6  # of a pixel, in text; a round trip keeps 0.01
+_NO_LONGER: dict[str, Any] = {"pixels": None, "source": None, "member": None}  # of a copy
 
 
 @dataclass(frozen=True)
@@ -76,13 +77,6 @@ class Plan:
             for label in dict.fromkeys(picture.labels.tolist()):
                 _check_text(label, "label", self.path)
             yield picture, picture.name
-
-    def size(self, picture: Picture) -> tuple[int, int]:
-        """Return a picture's (height, width), from its header when not known."""
-        if picture.size is not None:
-            return picture.size
-        assert picture.path is not None  # a picture without a path knows its size
-        return image_size(picture.path)
 
     def shown_path(self, picture: Picture) -> str:
         """Return how lists name a picture: relative to the list where it lies below, else by name.
@@ -180,12 +174,11 @@ def copy_pictures(plan: Plan, images: Path) -> Plan:
     """
     pictures = []
     for picture, name in plan.named():
-        if picture.path is None and not name.lower().endswith(".png"):
-            name += ".png"  # another format would change the pixels
+        name = copied_name(picture, name)
         target = images / name
         make_folder(target.parent)
         _copy(picture, target)
-        pictures.append(replace(picture, name=name, path=target, pixels=None, source=None))
+        pictures.append(replace(picture, name=name, path=target, **_NO_LONGER))
     return make_plan(replace(plan.dataset, pictures=tuple(pictures)), plan.path, plan.folder)
 
 
@@ -195,10 +188,8 @@ def _copy(picture: Picture, target: Path) -> None:
             return
         raise DataError(f"{target}: exists already. Give an empty folder.")
     if picture.path is None:
-        pixels = picture.load("rgb") if picture.pixels is None else picture.pixels
-        stream = io.BytesIO()
-        Image.fromarray(pixels).save(stream, "PNG")
-        write_bytes(target, stream.getvalue())
+        content = picture.encoded()
+        write_bytes(target, as_png(picture) if content is None else content)
         return
     try:
         with picture.path.open("rb") as source, atomic_write(target) as copy:
@@ -207,6 +198,21 @@ def _copy(picture: Picture, target: Path) -> None:
         raise DataError(
             f"{picture.path}: cannot be copied ({error.strerror}). Check the file."
         ) from None
+
+
+def copied_name(picture: Picture, name: str) -> str:
+    """Return the name of a picture's copy: what is no file yet becomes a PNG."""
+    is_file = picture.path is not None or picture.member is not None
+    # Another format would change the pixels.
+    return name if is_file or name.lower().endswith(".png") else f"{name}.png"
+
+
+def as_png(picture: Picture) -> bytes:
+    """Return the pixels of a picture that is no file as a PNG."""
+    pixels = picture.load("rgb") if picture.pixels is None else picture.pixels
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def write_files(files: Mapping[Path, bytes]) -> None:

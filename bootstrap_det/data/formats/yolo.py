@@ -175,7 +175,7 @@ def write_yolo(plan: Plan) -> Written:
 
 
 def _lines(picture: Picture, numbers: dict[str, int], plan: Plan) -> bytes:
-    height, width = plan.size(picture)
+    height, width = picture.measure()
     lines = []
     for index, (x1, y1, x2, y2) in enumerate(picture.boxes.tolist()):
         if picture.targets[index]:
