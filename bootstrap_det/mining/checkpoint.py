@@ -9,14 +9,13 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det.classifiers.files import pack_model, unpack_model
-from bootstrap_det.data import Dataset, Skipped
+from bootstrap_det.data import Dataset, Picture, Skipped
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.mining.features import cut_windows
 from bootstrap_det.mining.loop import BootstrapParams, Recipe, TrainingState
@@ -118,13 +117,13 @@ def load_pass(
 def files_of(data: Mapping[str, Dataset]) -> dict[str, NDArray[Any]]:
     """Return names, as bytes with a 0 after each, and sizes of the pictures of each data set.
 
-    The size is that of the file, -1 for what is none.
+    The size is that of the file, or of the member of an archive; -1 for what is neither.
     """
     arrays: dict[str, NDArray[Any]] = {}
     for kind, dataset in data.items():
         names = "".join(f"{picture.name}\0" for picture in dataset.pictures)
         arrays[f"{kind}_names"] = np.frombuffer(names.encode("utf-8", "replace"), np.uint8)
-        sizes = [_file_size(picture.path) for picture in dataset.pictures]
+        sizes = [_file_size(picture) for picture in dataset.pictures]
         arrays[f"{kind}_sizes"] = np.array(sizes, np.int64)
     return arrays
 
@@ -170,7 +169,7 @@ def _check_sizes(
     if len(changed):
         first = changed[0]
         raise DataError(
-            f"{dataset.pictures[first].path}: has {now[first]:,} bytes, and had {then[first]:,} "
+            f"{dataset.pictures[first].name}: has {now[first]:,} bytes, and had {then[first]:,} "
             f"when the run was started, so that cannot be resumed ({len(changed)} of the {kind} "
             "changed). Put back what was there, or train anew with --overwrite."
         )
@@ -180,9 +179,11 @@ def _names(array: NDArray[np.uint8]) -> list[str]:
     return array.tobytes().decode("utf-8", "replace").split("\0")[:-1]
 
 
-def _file_size(path: Path | None) -> int:
+def _file_size(picture: Picture) -> int:
+    if picture.member is not None:
+        return picture.member.n_bytes
     try:
-        return -1 if path is None else path.stat().st_size
+        return -1 if picture.path is None else picture.path.stat().st_size
     except OSError:
         return -1
 
