@@ -1,5 +1,6 @@
 """Who does the work must not matter: threads, processes, a cluster, and what is left of it."""
 
+import json
 import os
 import signal
 from functools import partial
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from crosses import invoke, train_arguments, write_crosses
 from joblib import parallel_config
 
 from bootstrap_det import workers
@@ -14,6 +16,7 @@ from bootstrap_det._cli_common import WORKERS
 from bootstrap_det.data import Dataset, Picture, read_negatives
 from bootstrap_det.exceptions import DataError, ParameterError, WorkerError
 from bootstrap_det.images import write_image
+from bootstrap_det.mining import Callback
 from bootstrap_det.workers import BACKENDS, in_parallel, on_workers
 
 pytestmark = pytest.mark.filterwarnings(  # of the libraries that start the workers
@@ -176,7 +179,7 @@ def model_of_one_thread(toy, on_disk, tmp_path_factory):
     return trained(toy, on_disk, tmp_path_factory.mktemp("model"), 1)
 
 
-def trained(toy, on_disk, folder, n_jobs):
+def trained(toy, on_disk, folder, n_jobs, **options):
     """Return the bytes of a model trained from files."""
     from bootstrap_det.mining import BootstrapParams
     from bootstrap_det.training import train
@@ -185,7 +188,7 @@ def trained(toy, on_disk, folder, n_jobs):
     result = train(
         dataset, negatives=negatives, window=toy.recipe.window, channels=toy.recipe.channels,
         pyramid=toy.recipe.pyramid, learner=toy.recipe.learner,
-        params=BootstrapParams(**{**toy.small, "n_jobs": n_jobs}),
+        params=BootstrapParams(**{**toy.small, "n_jobs": n_jobs}), **options,
     )  # fmt: skip
     result.detector.save(folder / "model.bdet")
     return (folder / "model.bdet").read_bytes()
@@ -199,6 +202,60 @@ def test_whoever_works_trains_the_same_model(
     with on_workers(**chosen):
         model = trained(toy, on_disk, tmp_path, chosen.get("n_jobs", 1))
     assert model == model_of_one_thread
+
+
+class KillsAWorker(Callback):
+    """Kills one process of a cluster in the middle of a round's mining."""
+
+    def __init__(self, cluster):
+        from distributed import Client
+
+        self.round, self.killed, self.client = -1, 0, Client(cluster, set_as_default=False)
+
+    def on_round_begin(self, round_index):
+        self.round = round_index
+
+    def on_progress(self, phase, n_done, n_total):
+        if (self.round, phase, n_done, self.killed) == (1, "mine", 2, 0):
+            self.killed = next(iter(self.client.run(os.getpid).values()))
+            os.kill(self.killed, signal.SIGKILL)
+
+
+def test_a_worker_killed_in_training_changes_no_bit(
+    cluster, toy, on_disk, model_of_one_thread, tmp_path
+):
+    killer = KillsAWorker(cluster)
+    with on_workers("dask", scheduler=cluster):
+        model = trained(toy, on_disk, tmp_path, 1, callbacks=[killer])
+    killer.client.close()
+    assert killer.killed
+    assert model == model_of_one_thread
+
+
+def test_the_command_line_works_on_a_cluster(cluster, tmp_path):
+    data = write_crosses(tmp_path)
+    on_it = ("--backend", "dask", "--scheduler", cluster)
+    for out, more in (("one", ()), ("cluster", on_it)):
+        result = invoke(*train_arguments(data, tmp_path / out, "--rounds", "1", *more))
+        assert result.exit_code == 0, result.output
+    model = tmp_path / "cluster/model.bdet"
+    assert model.read_bytes() == (tmp_path / "one/model.bdet").read_bytes()
+    found = [
+        invoke("detect", data / "test/images", "--model", model, "--json", *more).stdout
+        for more in ((), on_it)
+    ]
+    assert found[0] == found[1] != ""
+    measured = invoke(
+        "evaluate",
+        "--model",
+        model,
+        "--test-data",
+        data / "test/annotations.json",
+        "--json",
+        *on_it,
+    )
+    summary = json.loads((tmp_path / "one/summary.json").read_text())
+    assert json.loads(measured.stdout)["ap"] == summary["final"]["ap50"]
 
 
 @pytest.mark.parametrize("name", ["processes", "dask"])
