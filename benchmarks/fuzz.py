@@ -178,7 +178,9 @@ def run_case(kind: Any, content: bytes, outcome: Outcome) -> None:
     outcome.megabytes = max(0.0, _memory("VmHWM") - before)
     if outcome.verdict in GOOD:
         slow = outcome.seconds > SECONDS, outcome.scan_seconds > SCAN_SECONDS
-        outcome.verdict = "slow to load" if slow[0] else "slow to use" if slow[1] else outcome.verdict
+        outcome.verdict = (
+            "slow to load" if slow[0] else "slow to use" if slow[1] else outcome.verdict
+        )
 
 
 def _memory(field_name: str) -> float:

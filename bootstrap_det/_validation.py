@@ -19,6 +19,10 @@ from numpy.typing import NDArray
 from bootstrap_det.exceptions import ParameterError
 
 
+MAX_LABEL_LENGTH = 128
+"""Most characters of a label."""
+
+
 def check_int(
     value: Any, name: str, owner: str, *, low: int | None = None, high: int | None = None
 ) -> int:
@@ -52,6 +56,22 @@ def check_choice(value: Any, name: str, owner: str, choices: Iterable[str]) -> s
     if value not in allowed:
         raise _wrong(name, owner, "one of " + ", ".join(map(repr, allowed)), value)
     return str(value)
+
+
+def check_label(value: Any, name: str, owner: str) -> str:
+    """Return a label, a str that is neither empty nor long, or raise ParameterError.
+
+    An array of labels takes the room of the longest for each of them.
+    """
+    if not is_label(value):
+        raise _wrong(name, owner, f"a str of 1 to {MAX_LABEL_LENGTH} characters, no null", value)
+    return str(value)
+
+
+def is_label(value: Any) -> bool:
+    """Return whether a value can be the label of an object."""
+    # numpy would cut null characters off the end.
+    return isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and "\0" not in value
 
 
 def check_size(

@@ -9,9 +9,12 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.detections import Candidates, Detections
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.templates import Template
 
 SUPPRESSIONS = ("nms", "vote", "soft-nms", "fusion")
+MAX_WINDOWS = {"nms": 1_000_000, "vote": 100_000, "soft-nms": 100_000, "fusion": 100_000}
+"""Most windows of one label of a picture that suppression takes; its time grows by the square."""
 # Boxes, scores, and which of the candidates each came from.
 _Found = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]
 
@@ -92,6 +95,11 @@ class Suppression:
 
     def _of_group(self, group: NDArray[np.intp], found: Candidates, min_score: float) -> _Found:
         """Return what is left of some candidates, by the kind of suppression."""
+        if len(group) > MAX_WINDOWS[self.kind]:
+            raise ParameterError(
+                f"{len(group):,} windows of one picture score enough to be detections, more than "
+                f"the {MAX_WINDOWS[self.kind]:,} that {self.kind!r} takes. Raise the threshold."
+            )
         boxes, scores = found.boxes[group], found.scores[group]
         scales = self._scales()[found.windows[group, 3]]
         if self.kind == "soft-nms":

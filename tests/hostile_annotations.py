@@ -31,9 +31,7 @@ RESULTS = [
     {"image_id": 1, "category_id": 1, "bbox": [1, 2, 3, 4.5], "score": 0.5},
     {"image_id": 2, "category_id": 2, "bbox": [0, 0, 9, 9], "score": -1.0},
 ]
-SUSPECTS = (
-    "number,image_id,file,x1,y1,x2,y2,score,label\n1,1,a.jpg,1,2,3,4,0.5,cat\n2,2,b.jpg,0,0,9,9,1,dog\n"
-)
+SUSPECTS = "number,image_id,file,x1,y1,x2,y2,score,label\n1,1,a.jpg,1,2,3,4,0.5,cat\n2,2,b.jpg,0,0,9,9,1,dog\n"
 YAML = "path: .\ntrain: images\nval: part.txt\nnames:\n  0: car\n  1: 'no'\n"
 SEEDS = {
     "coco": ("coco.json", json.dumps(COCO)),
@@ -55,7 +53,7 @@ TOKENS = [
     b"<!DOCTYPE a>", b"&a [*a]", b'"', b"\n", b"\xed\xa0\x80", b"x" * 300, b"x" * 300_000,
     b"\xd9\xa3", b"{", b"'", b":", b"\r", b"C:\\", b"..\\..\\x", b"-0", b"1 " * 3000,
     b"!!python/object:os.system", b"<box " + b"a='' " * 9, b"<a>" * 3000, b"[" * 3000, b"&#0;",
-    b"&#x110000;", b"<![CDATA[", ESCAPE.encode(), SCRIPT.encode(), b"images/pipe.jpg", b"images",
+    b"&#x110000;", b"<![CDATA[", ESCAPE.encode(), SCRIPT.encode(), b"images/pipe", b"images",
     b"link/../secret.jpg", b"link/secret.jpg",
 ]  # fmt: skip
 DOCTYPES = (
@@ -73,7 +71,7 @@ def make_folder(folder):
     add_picture(folder / "outside" / "secret.jpg")
     add_picture(folder / "secret.jpg")
     os.symlink(folder / "outside", folder / "images" / "link")
-    os.mkfifo(folder / "images" / "pipe.jpg")
+    os.mkfifo(folder / "images" / "pipe")
     for inner in ("voc", "cv"):
         (folder / inner).mkdir()
         os.symlink(folder / "images", folder / inner / "images")
@@ -225,7 +223,9 @@ def _crops(content, rng):
                                 np.zeros((0, 8, 8), np.uint8), np.zeros(3), np.zeros((1, 1, 1), "i8")))  # fmt: skip
             archive.writestr(rng.choice(("crops.npy", "../crops.npy", "x")), npy_bytes(array))
         return "members", stream.getvalue()
-    shape = rng.choice(((10**6, 8, 8), (2**40, 2**40, 4), (-1, 8, 8), (3, 8, 8, 4), (1 << 30, 1, 1)))
+    shape = rng.choice(
+        ((10**6, 8, 8), (2**40, 2**40, 4), (-1, 8, 8), (3, 8, 8, 4), (1 << 30, 1, 1))
+    )
     head = npy_bytes(np.zeros((3, 8, 8), np.uint8)).replace(b"(3, 8, 8), ", f"{shape}, ".encode())
     if kind == 2:
         with zipfile.ZipFile(stream, "w", 8) as archive:
@@ -234,7 +234,6 @@ def _crops(content, rng):
     empty = io.BytesIO()
     zipfile.ZipFile(empty, "w").close()
     return "bomb", with_zeros(empty.getvalue(), "crops.npy", 1 << 30, shape=(1024, 1024, 1024))
-
 
 
 _KINDS = (

@@ -162,13 +162,21 @@ def _large(data, name, rng, seeds):
     """Return a small file of a large picture: under the limit, just above it, far above it."""
     height, width = rng.choice(((9000, 9000), (10_001, 10_000), (65_500, 65_500), (3000, 3000)))
     if name.startswith("png"):
-        head = struct.pack(">IIBBBBB", width, height, *rng.choice(((8, 2), (16, 6), (8, 3))), 0, 0, 0)
+        head = struct.pack(
+            ">IIBBBBB", width, height, *rng.choice(((8, 2), (16, 6), (8, 3))), 0, 0, 0
+        )
         return data[:8] + chunk(b"IHDR", head) + data[33:]
     if name.startswith("gif"):
         return data[:6] + struct.pack("<HH", width % 65536, height % 65536) + data[10:]
     if name.startswith("webp"):
         sides = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-        body = b"WEBPVP8X" + struct.pack("<I", 10) + rng.choice((b"\2", b"\0", b"\x10")) + bytes(3) + sides
+        body = (
+            b"WEBPVP8X"
+            + struct.pack("<I", 10)
+            + rng.choice((b"\2", b"\0", b"\x10"))
+            + bytes(3)
+            + sides
+        )
         return b"RIFF" + struct.pack("<I", len(body) + len(data) - 12) + body + data[12:]
     if name.startswith("bmp"):
         return data[:18] + struct.pack("<ii", width, rng.choice((1, -1)) * height) + data[26:]

@@ -129,10 +129,22 @@ def _without(parent, key):
 def _odd(old, rng):
     """Return something that stands badly in the place of a value."""
     if isinstance(old, int | float) and not isinstance(old, bool) and rng.random() < 0.5:
-        changes = (-old, old * 2, old * 1000, old + 1, old - 1, float(old), str(old), [old], old / 7)
+        changes = (
+            -old,
+            old * 2,
+            old * 1000,
+            old + 1,
+            old - 1,
+            float(old),
+            str(old),
+            [old],
+            old / 7,
+        )
         return rng.choice(changes)
     if isinstance(old, list) and old and rng.random() < 0.5:
         return rng.choice((old[:-1], old + old, old[::-1], [old], old[0], old * 3000))
     if isinstance(old, str) and rng.random() < 0.3:
-        return rng.choice((old * 2, old.upper(), old[:-1], f"../{old}", f"/{old}", [old], f"{old}\0"))
+        return rng.choice(
+            (old * 2, old.upper(), old[:-1], f"../{old}", f"/{old}", [old], f"{old}\0")
+        )
     return rng.choice(ODD_VALUES)
