@@ -38,27 +38,28 @@ def open_picture(path: str | os.PathLike[str], max_bytes: int) -> IO[bytes]:
         When it cannot be opened, is a folder, a pipe or a device, or exceeds ``max_bytes``.
     """
     try:
-        found = os.stat(path)
-        if stat.S_ISDIR(found.st_mode):
-            raise DataError(f"{path}: is a folder, not a picture. Give a picture file.")
-        if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
-            raise DataError(f"{path}: is a pipe or a device, not a file. Give a picture file.")
-        stream = Path(path).open("rb")
+        _check_file(os.stat(path), path, max_bytes)
+        return Path(path).open("rb")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Check the path.") from None
-    except DataError:
-        raise
     except OSError as error:
         raise DataError(f"{path}: cannot be opened ({error.strerror}). Check the file.") from None
+    except DataError:
+        raise
     except ValueError:  # a null character, or one that the file system cannot encode
         raise DataError(f"{str(path)!r}: is not a file name. Check the path.") from None
+
+
+def _check_file(found: os.stat_result, path: str | os.PathLike[str], max_bytes: int) -> None:
+    if stat.S_ISDIR(found.st_mode):
+        raise DataError(f"{path}: is a folder, not a picture. Give a picture file.")
+    if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
+        raise DataError(f"{path}: is a pipe or a device, not a file. Give a picture file.")
     if found.st_size > max_bytes:
-        stream.close()
         raise DataError(
             f"{path}: {found.st_size:,} bytes exceed the limit of {max_bytes:,}. Save it as PNG or "
             "JPEG, or scale it down."
         )
-    return stream
 
 
 class Head:

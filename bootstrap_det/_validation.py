@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from bootstrap_det.exceptions import ParameterError
 
-
 MAX_LABEL_LENGTH = 128
 """Most characters of a label."""
 

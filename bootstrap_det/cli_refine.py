@@ -9,6 +9,7 @@ import click
 
 from bootstrap_det._cli_common import DATA_ROOT, FORMAT, JOBS, JSON, PATH, one_sentence
 from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
+from bootstrap_det._terminal import echo, make_console
 
 
 @click.command(
@@ -33,11 +34,9 @@ from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
 @JSON
 def refine(**options: Any) -> None:
     """Learn better boxes, and where objects are, from annotated pictures."""
-    from rich.console import Console
-
     from bootstrap_det import _console, jobs
 
-    console = Console(stderr=True)
+    console = make_console()
     with one_sentence():
         display = _console.RunDisplay(console)
         with display.progress:
@@ -47,4 +46,4 @@ def refine(**options: Any) -> None:
         console.print(line, highlight=False)
     console.print(f"written to {options['out']}", highlight=False)
     if options["as_json"]:
-        click.echo(json.dumps(told))
+        echo(json.dumps(told))

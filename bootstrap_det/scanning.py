@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.detections import Candidates
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.location import LocationPrior
 from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
 from bootstrap_det.refinement.stages import Found, Level, Refinement

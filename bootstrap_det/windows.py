@@ -20,7 +20,6 @@ from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.pyramid import LevelPlan, Pyramid
 
-
 MIN_OBJECT_SIDE = 0.5
 """Least side of the object in a window, in pixels: a level is enlarged by what it is smaller."""
 

@@ -143,9 +143,10 @@ def _odd_array(array, rng, arrays):
     """Return an array of another shape, type or content."""
     if array.dtype.kind not in "fiu":  # changed before
         return array
+    array = np.atleast_1d(array)
     changes = (
         lambda: array[:-1], lambda: array[None], lambda: array.ravel(), lambda: array.T,
-        lambda: np.zeros(0, array.dtype), lambda: array.ravel()[:1].reshape(()),
+        lambda: np.zeros(0, array.dtype), lambda: np.resize(array, ()),
         lambda: np.concatenate([array, array]), lambda: arrays[rng.choice(sorted(arrays))],
         lambda: np.full_like(array, _extreme(array.dtype, rng)),
         lambda: _with_one(array, rng), lambda: _with_one(array, rng), lambda: _with_one(array, rng),

@@ -13,7 +13,6 @@ from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.windows import Window
 
-
 MAX_VIEW_SIDE = 512
 """Most pixels of a side of the window that classes look at; each detection is brought to it."""
 

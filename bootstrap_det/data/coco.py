@@ -205,7 +205,7 @@ class _Reader(Collector):
                 "Number and name the categories differently."
             )
         self.categories[item["id"]] = label
-        group = item.get("supercategory")
+        group: Any = item.get("supercategory")
         if is_label(group) and group != label:
             self.groups[label] = group
 

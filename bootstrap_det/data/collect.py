@@ -206,12 +206,12 @@ def locate_listed(file_name: str, roots: Sequence[Path], bases: Sequence[Path]) 
     where = " or ".join(str(root) for root in roots)
     if outside and (is_absolute(file_name) or ".." in PureWindowsPath(file_name).parts):
         raise BadItemError(
-            f"names the picture {named(file_name)}, which is not a file inside {where}; give the folder "
-            "of the pictures with `images_dir` (--images)"
+            f"names the picture {named(file_name)}, which is not a file inside {where}; give the "
+            "folder of the pictures with `images_dir` (--images)"
         )
     raise BadItemError(
-        f"names the picture {named(file_name)}, which is not a file in {where}; copy it there, or give "
-        "the folder of the pictures with `images_dir` (--images)"
+        f"names the picture {named(file_name)}, which is not a file in {where}; copy it there, or "
+        "give the folder of the pictures with `images_dir` (--images)"
     )
 
 

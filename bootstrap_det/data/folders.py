@@ -215,6 +215,6 @@ def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> N
     is_crops = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
     if dtype != np.uint8 or not is_crops or min(shape) < 1:
         raise DataError(
-            f"{path}: 'crops' is {dtype!s:.80} of shape {shape!s:.80}. Give uint8 of shape (n, height, width) "
-            "or (n, height, width, 3), not empty."
+            f"{path}: 'crops' is {dtype!s:.80} of shape {shape!s:.80}. Give uint8 of shape "
+            "(n, height, width) or (n, height, width, 3), not empty."
         )

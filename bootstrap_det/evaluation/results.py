@@ -19,7 +19,6 @@ from bootstrap_det.detections import Detections
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, mean_precisions
 from bootstrap_det.exceptions import DataError, ParameterError
 
-
 MAX_RESULTS_BYTES = 1 << 30
 """Most bytes of a results file."""
 

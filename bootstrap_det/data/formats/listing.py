@@ -73,7 +73,8 @@ class ListReader(Collector):
             if self.entries[name].path != path:
                 other = self.entries[name].path
                 raise BadItemError(
-                    f"names the picture {named(file_name)}, but {other} is called {named(name)}, too"
+                    f"names the picture {named(file_name)}, but {other} is called "
+                    f"{named(name)}, too"
                 )
         except BadItemError:
             self.dropped[file_name] = 0

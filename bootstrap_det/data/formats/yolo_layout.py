@@ -214,8 +214,8 @@ def _inside(entry: str, base: Path, source: Path) -> Path:
         if os.path.exists(path) and not _leads_out(path, source.parent):
             return path
     raise DataError(
-        f"{source}: the pictures {named(entry)} are not inside {base}. Correct data.yaml, or give the "
-        "folder of the pictures with `images_dir` (--images)."
+        f"{source}: the pictures {named(entry)} are not inside {base}. Correct data.yaml, or give "
+        "the folder of the pictures with `images_dir` (--images)."
     )
 
 
