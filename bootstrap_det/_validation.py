@@ -127,7 +127,7 @@ def make_named(choices: Mapping[str, type[Any]], kind: str, name: str, params: A
 
 
 def _hint(word: Any, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(choices), n=1)
+    close = difflib.get_close_matches(str(word)[:80], list(choices), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

@@ -41,6 +41,7 @@ MAX_NESTING = 64
 
 _DTYPES = {"float32", "float64", "int16", "int32", "int64", "uint8"}
 _HEADER = "header"
+_MAX_REASON = 400  # characters
 
 
 def write_arrays(
@@ -107,7 +108,7 @@ def check_format(header: dict[str, Any], path: str | os.PathLike[str]) -> None:
     """Raise ModelFormatError unless the header is of a model that this version can read."""
     if header.get("format") != MODEL_FORMAT:
         raise ModelFormatError(
-            f"{path}: not a model file (format {header.get('format')!r}, expected "
+            f"{path}: not a model file (format {header.get('format')!r:.80}, expected "
             f"{MODEL_FORMAT!r}). Give a file written by Detector.save."
         )
     version = header.get("format_version")
@@ -117,7 +118,7 @@ def check_format(header: dict[str, Any], path: str | os.PathLike[str]) -> None:
         raise ModelFormatError(
             f"{path}: model format {version} is newer than {MODEL_FORMAT_VERSION}, the newest "
             f"that this version reads (it was written by bootstrap_det "
-            f"{header.get('package_version')}). Update the package."
+            f"{header.get('package_version')!s:.80}). Update the package."
         )
 
 
@@ -133,8 +134,9 @@ def model_header(provenance: dict[str, Any]) -> dict[str, Any]:
 
 def damaged(path: str | os.PathLike[str], why: str) -> ModelFormatError:
     """Return the error for a file that cannot be read, to be raised."""
+    cut = " ".join(why[:_MAX_REASON].split())  # of what the file says, it may say very much
     return ModelFormatError(
-        f"{path}: cannot be read as a model file: {why.rstrip('.')}. Copy or train it again."
+        f"{path}: cannot be read as a model file: {cut.rstrip('.')}. Copy or train it again."
     )
 
 

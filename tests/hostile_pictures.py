@@ -30,8 +30,10 @@ def make_pictures():
         "jpeg-progressive": _saved(rgb, "JPEG", progressive=True),
         "jpeg-exif": _saved(rgb, "JPEG", exif=exif),
         "jpeg-cmyk": _saved(rgb.convert("CMYK"), "JPEG"),
-        "png": _saved(rgb, "PNG", pnginfo=text, icc_profile=b"x" * 500), "png-grey": _saved(grey, "PNG"),
-        "png-16": _saved(deep, "PNG"), "png-palette": _saved(rgb.quantize(7), "PNG", transparency=1),
+        "png": _saved(rgb, "PNG", pnginfo=text, icc_profile=b"x" * 500),
+        "png-grey": _saved(grey, "PNG"),
+        "png-16": _saved(deep, "PNG"),
+        "png-palette": _saved(rgb.quantize(7), "PNG", transparency=1),
         "png-rgba": _saved(rgb.convert("RGBA"), "PNG", exif=exif),
         "png-animated": _saved(rgb, "PNG", **frames), "png-interlaced": interlaced_png(grey),
         "webp": _saved(rgb, "WEBP"), "webp-lossless": _saved(rgb, "WEBP", lossless=True, exif=exif),
@@ -134,7 +136,8 @@ def _inside(data, name, rng, seeds):
             chunk(b"iCCP", b"k\0\0" + bomb), chunk(b"eXIf", b"II*\0" + b"\xff" * 99),
             chunk(b"tEXt", b"k\0" + bytes(2 << 20)), chunk(b"PLTE", bytes(999)),
             chunk(b"acTL", b"\xff" * 8), chunk(b"fcTL", b"\xff" * 26), chunk(b"tRNS", bytes(600)),
-            chunk(b"IHDR", b"\xff" * 13), chunk(b"IDAT", bomb), struct.pack(">I", 2**31 - 1) + b"tEXt",
+            chunk(b"IHDR", b"\xff" * 13), chunk(b"IDAT", bomb),
+            struct.pack(">I", 2**31 - 1) + b"tEXt",
         ))  # fmt: skip
         return data[:33] + inserted * rng.choice((1, 1, 9)) + data[33:]
     if name.startswith("tiff"):

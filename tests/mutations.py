@@ -5,6 +5,7 @@ Every choice comes from a ``random.Random``, so a case is made again from its se
 """
 
 import struct
+from functools import partial
 
 INTEGERS = [0, 1, -1, 127, 255, 256, 32767, 65535, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1]
 
@@ -24,7 +25,8 @@ def nested(depth=NESTED):
 ODD_VALUES = [
     None, True, False, 0, 1, -1, 2, 64, 1024, 4096, 0.5, -0.5, 1e-300, 1e308, -1e308, 2**31, 2**63,
     10**18, 10**400, float("nan"), float("inf"), float("-inf"), "", "x", "0", "nan", "a" * 100_000,
-    "../../etc/passwd", "/etc/passwd", "C:\\windows\\win.ini", "..\\..\\x", "a/../../b", "link/../secret.jpg",
+    "../../etc/passwd", "/etc/passwd", "C:\\windows\\win.ini", "..\\..\\x", "a/../../b",
+    "link/../secret.jpg",
     "\0", "a\0b", "\ud800", ESCAPE, SCRIPT, "[/red]", "{{ 7 * 7 }}", [], {}, [[1]], [0, 0], [1] * 9,
     [None] * 4, {"a": 1}, nested(),
 ]  # fmt: skip
@@ -114,9 +116,9 @@ def mutated_json(value, rng):
             return value
         path = rng.choice(paths)
         if rng.random() < 0.15:
-            value = replaced(value, path[:-1], lambda parent: _without(parent, path[-1]))
+            value = replaced(value, path[:-1], partial(_without, key=path[-1]))
         else:
-            value = replaced(value, path, lambda old: _odd(old, rng))
+            value = replaced(value, path, partial(_odd, rng=rng))
     return value
 
 
