@@ -63,11 +63,18 @@ def _check_file(found: os.stat_result, path: str | os.PathLike[str], max_bytes: 
 
 
 class Head:
-    """A stream of which only so much may be read until ``limit`` is set to None."""
+    """A stream of which only so much may be read until ``limit`` is set to None.
+
+    Pillow asks for as many bytes as a file states; to be asked for gigabytes, Python would set
+    them aside at once, however few there are.
+    """
 
     def __init__(self, stream: IO[bytes], limit: int) -> None:
         self._stream = stream
         self._total = limit
+        here = stream.tell()
+        self._size = stream.seek(0, os.SEEK_END)
+        stream.seek(here)
         self.limit: int | None = limit
 
     def __getattr__(self, name: str) -> Any:
@@ -75,10 +82,11 @@ class Head:
 
     def read(self, size: int | None = -1) -> bytes:
         """Return bytes, or raise ValueError when too many were read."""
+        left = max(self._size - self._stream.tell(), 0)
+        wanted = left if size is None or size < 0 else min(size, left)
         if self.limit is None:
-            return self._stream.read(-1 if size is None else size)
-        wanted = self.limit + 1 if size is None or size < 0 else min(size, self.limit + 1)
-        content = self._stream.read(wanted)
+            return self._stream.read(wanted)
+        content = self._stream.read(min(wanted, self.limit + 1))
         self.limit -= len(content)
         if self.limit < 0:
             raise ValueError(

@@ -10,6 +10,10 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 SIZE = (37, 53)  # height, width
+TIFF_WAYS = ("tiff_lzw", "tiff_deflate", "packbits", "jpeg", "tiff_adobe_deflate")
+SIDEWAYS = (  # with an EXIF orientation of 6
+    "jpeg-exif", "png-rgba", "webp-lossless", *(f"tiff-{way}" for way in TIFF_WAYS)
+)  # fmt: skip
 MAX_PIXELS = 9_000_000  # above it, decoding alone takes a second
 
 
@@ -47,7 +51,7 @@ def make_pictures():
         "ppm": _saved(rgb, "PPM"), "pgm": _saved(grey, "PPM"), "pgm-16": _saved(deep, "PPM"),
         "pbm": _saved(grey.convert("1"), "PPM"),
     }  # fmt: skip
-    for way in ("tiff_lzw", "tiff_deflate", "packbits", "jpeg", "tiff_adobe_deflate"):
+    for way in TIFF_WAYS:
         made[f"tiff-{way}"] = _saved(rgb, "TIFF", compression=way, exif=exif)
     made["tiff-group4"] = _saved(grey.convert("1"), "TIFF", compression="group4")
     height, width = SIZE
