@@ -59,7 +59,7 @@ def test_no_name_leads_out_of_the_folder(form, name, folder):
     path = write(folder / where, content(name.format(top=folder.parent)))
     write(folder / "classes.txt", "a\n")
     source = folder if form == "voc" else path
-    with pytest.raises(DataError, match="leads out of|not a file in|it must be relative"):
+    with pytest.raises(DataError, match=r"leads out of|not a file in|it must be relative"):
         read_annotations(source, folder / "images", format=form)
 
 
@@ -97,7 +97,7 @@ def test_a_label_is_bounded(length, folder):
         if length == 128:
             assert label in read_annotations(path, format=form).categories
             continue
-        with pytest.raises(DataError, match="at most 128 characters|129 characters"):
+        with pytest.raises(DataError, match=r"at most 128 characters|129 characters"):
             read_annotations(path, format=form)
 
 
@@ -160,7 +160,7 @@ def test_the_tags_of_xml_are_bounded(folder, monkeypatch):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
 def test_entities_are_refused_in_every_encoding(content, encoding, folder):
     path = write(folder / "a.xml", content.decode().encode(encoding))
-    with pytest.raises(DataError, match="declares a document type|is not XML"):
+    with pytest.raises(DataError, match=r"declares a document type|is not XML"):
         read_annotations(path, format="imglab")
 
 

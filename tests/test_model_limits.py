@@ -156,7 +156,7 @@ def test_stages_that_ask_for_other_inputs_are_refused():
         Stage(TreeRegressor(nodes + n - 1, nodes, leaves, np.zeros(4), n), make_loss("l2"))
         for n in (20, 1_000_000)
     )
-    with pytest.raises(ParameterError, match="need the same inputs.*Got 20, 1000000"):
+    with pytest.raises(ParameterError, match=r"need the same inputs.*Got 20, 1000000"):
         Refinement((first, second))
 
 
