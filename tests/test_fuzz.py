@@ -121,8 +121,8 @@ FLAGS = {name: flags_of(main.commands[name]) for name in COMMANDS}
 WORDS = st.sampled_from([
     "", "-", "--", "0", "-1", "1e999", "nan", "9" * 99, "24x24", "0x0", "x", "missing", ".", "..",
     "/etc/passwd", "/dev/null", "a.json", "data.yaml:val", "model.bdet", "\udcff", "ä",
-    ESCAPE, SCRIPT, "[/red]", "coco", "http://127.0.0.1:1/x", "box=1", "a=b=c", "1,2,3,4", "{}", "info",
-    "check",
+    ESCAPE, SCRIPT, "[/red]", "coco", "http://127.0.0.1:1/x", "box=1", "a=b=c", "1,2,3,4", "{}",
+    "info", "check",
 ])  # fmt: skip
 
 # No system passes a null character in an argument.

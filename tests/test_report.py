@@ -419,6 +419,7 @@ def test_peers_are_judged_by_the_rules_of_the_run(report_runs, tmp_path):
         ('{"points": [{"recall": 0.5}]}', "point 0 must have a recall in"),
         ('{"points": [{"recall": 0.5, "precision": 1.5}]}', "point 0 must have a recall in"),
         ('{"points": [3]}', "point 0 must have a recall in"),
+        (f'{{"points": [{{"recall": 1{"0" * 400}, "fppi": 1}}]}}', "point 0 must have a recall"),
         ('[{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]', "image_id 999"),
     ],
 )

@@ -15,8 +15,8 @@ from bootstrap_det.data.collect import named, read_text, shown
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import list_images
 
-MAX_YAML_BYTES = 1 << 17
-"""Most bytes of a data.yaml."""
+MAX_YAML_BYTES = 96 << 10
+"""Most bytes of a data.yaml: a second to parse; a thousand classes take a third of it."""
 
 MAX_LIST_BYTES = 256 << 20
 """Most bytes of a list of pictures."""
