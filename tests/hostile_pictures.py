@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from functools import cache
 
 import numpy as np
 from mutations import INTEGERS, blind
@@ -134,7 +135,7 @@ def _header(data, name, rng, seeds):
 def _inside(data, name, rng, seeds):
     """Return a PNG with chunks inserted, or a TIFF with entries changed; else as `_header`."""
     if name.startswith("png"):
-        bomb = zlib.compress(bytes(rng.choice((1 << 20, 80 << 20))), 9)
+        bomb = _zeros(rng.choice((1 << 20, 80 << 20)))
         inserted = rng.choice((
             chunk(b"zTXt", b"k\0\0" + bomb), chunk(b"iTXt", b"k\0\1\0\0\0" + bomb),
             chunk(b"iCCP", b"k\0\0" + bomb), chunk(b"eXIf", b"II*\0" + b"\xff" * 99),
@@ -147,6 +148,11 @@ def _inside(data, name, rng, seeds):
     if name.startswith("tiff"):
         return _tiff_entry(data, rng)
     return _header(data, name, rng, seeds)
+
+
+@cache
+def _zeros(size):
+    return zlib.compress(bytes(size), 9)
 
 
 def _tiff_entry(data, rng):
