@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from bootstrap_det._terminal import echo, printable
 from bootstrap_det.exceptions import BootstrapDetError, ParameterError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Failure(click.ClickException):
     """A message with an exit code of its own."""
 
     def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+        super().__init__(printable(message))
         self.exit_code = exit_code  # type: ignore[misc]  # click's own way to set it
 
 
@@ -152,4 +153,4 @@ def echo_notes(data: Dataset) -> None:
 
 def echo_note(note: str) -> None:
     """Say something on stderr, in lines of 79 columns."""
-    click.echo(textwrap.fill(f"note: {note}", WIDTH, break_long_words=False), err=True)
+    echo(textwrap.fill(f"note: {note}", WIDTH, break_long_words=False), err=True)

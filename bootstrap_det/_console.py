@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from bootstrap_det._terminal import make_console, printable
 from bootstrap_det.mining import Callback, RoundRecord, TrainingState
 
 MAX_MISTAKES = 8  # kinds of them to print of each group
@@ -74,8 +74,9 @@ class RunDisplay(Callback):
         self.console.print(round_line(record), highlight=False)
         if record.positives_found < MIN_POSITIVES_FOUND:
             self.console.print(
-                f"  [yellow]only {record.positives_found:.0%} of the training objects score at "
-                "least 0:[/] give more objects,\n  more rounds, or detect with a lower --threshold"
+                f"  only {record.positives_found:.0%} of the training objects score at "
+                "least 0: give more objects,\n  more rounds, or detect with a lower --threshold",
+                style="yellow",
             )
         if record.converged:
             self.console.print("  converged: a complete pass found next to nothing new")
@@ -91,9 +92,9 @@ class DetectionDisplay:
     """
 
     def __init__(self, *, hidden: bool = False) -> None:
-        console = Console(stderr=True)
+        console = make_console()
         self.progress = Progress(
-            TextColumn("{task.description:<20.20}"),
+            TextColumn("{task.description:<20.20}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeRemainingColumn(compact=True),
@@ -108,7 +109,7 @@ class DetectionDisplay:
     def on_progress(self, name: str, n_done: int, n_total: int | None) -> None:
         """Show how many pictures or frames are done; the remaining time is that of one source."""
         if name != self._name:
-            self.progress.reset(self._task, total=n_total, description=escape(name))
+            self.progress.reset(self._task, total=n_total, description=printable(name))
             self._name = name
         self.progress.update(self._task, completed=n_done)
 
@@ -150,7 +151,7 @@ def summary_table(summary: dict[str, Any]) -> Table:
 
 def print_labels(measures: dict[str, Any], console: Console | None = None) -> None:
     """Print the measures of several labels, and which is taken for which."""
-    console = console or Console()
+    console = console or make_console(stderr=False)
     for table in (labels_table(measures), confusion_table(measures["confusion"])):
         console.print()
         console.print(table)
@@ -186,7 +187,7 @@ def confusion_table(confusion: dict[str, Any]) -> Table:
 
 def print_classes(classes: dict[str, Any], console: Console | None = None) -> None:
     """Print how well classes are told apart inside groups, as lines and tables."""
-    console = console or Console()
+    console = console or make_console(stderr=False)
     console.print()
     console.print(classes_table(classes))
     for group, entry in classes["groups"].items():
@@ -249,8 +250,8 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
         if fit["rare"]:
             few = ", ".join(f"{name} ({fit['n_objects'][name]})" for name in fit["rare"])
             console.print(
-                f"[yellow]{len(fit['rare'])} rare classes of {group}[/], objects to train on in "
-                f"brackets: {few}", highlight=False,
+                f"{len(fit['rare'])} rare classes of {group}, objects to train on in "
+                f"brackets: {few}", highlight=False, style="yellow",
             )  # fmt: skip
     for line in refinement_lines(summary.get("refinement") or {}):
         console.print(line, highlight=False)
@@ -263,8 +264,9 @@ def print_summary(console: Console, summary: dict[str, Any], out: Path) -> None:
         if entries:
             first = entries[0]
             console.print(
-                f"[yellow]{len(entries)} {what}[/], the first: {first['file']}: {first['reason']} "
-                "(all of them in summary.json)"
+                f"{len(entries)} {what}, the first: {first['file']}: {first['reason']} "
+                "(all of them in summary.json)",
+                style="yellow",
             )
     console.print(f"\n{summary['seconds_total']:.0f} s in all. The files are in {out}:")
     for name, what in (

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from bootstrap_det.exceptions import ParameterError
 
+MAX_LABEL_LENGTH = 128
+"""Most characters of a label."""
+
 
 def check_int(
     value: Any, name: str, owner: str, *, low: int | None = None, high: int | None = None
@@ -52,6 +55,22 @@ def check_choice(value: Any, name: str, owner: str, choices: Iterable[str]) -> s
     if value not in allowed:
         raise _wrong(name, owner, "one of " + ", ".join(map(repr, allowed)), value)
     return str(value)
+
+
+def check_label(value: Any, name: str, owner: str) -> str:
+    """Return a label, a str that is neither empty nor long, or raise ParameterError.
+
+    An array of labels takes the room of the longest for each of them.
+    """
+    if not is_label(value):
+        raise _wrong(name, owner, f"a str of 1 to {MAX_LABEL_LENGTH} characters, no null", value)
+    return str(value)
+
+
+def is_label(value: Any) -> bool:
+    """Return whether a value can be the label of an object."""
+    # numpy would cut null characters off the end.
+    return isinstance(value, str) and 0 < len(value) <= MAX_LABEL_LENGTH and "\0" not in value
 
 
 def check_size(
@@ -108,7 +127,7 @@ def make_named(choices: Mapping[str, type[Any]], kind: str, name: str, params: A
 
 
 def _hint(word: Any, choices: Iterable[str]) -> str:
-    close = difflib.get_close_matches(str(word), list(choices), n=1)
+    close = difflib.get_close_matches(str(word)[:80], list(choices), n=1)
     return f" Did you mean {close[0]!r}?" if close else ""
 
 

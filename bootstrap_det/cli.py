@@ -27,6 +27,7 @@ from bootstrap_det._cli_options import (
     TEST_DATA,
     TRAIN_DATA,
 )
+from bootstrap_det._terminal import echo, make_console
 from bootstrap_det.cli_compare import compare
 from bootstrap_det.cli_completion import completion
 from bootstrap_det.cli_dataset import dataset
@@ -106,11 +107,11 @@ def evaluate(**options: Any) -> None:
     with one_sentence(), workers_of(options):
         measures = _evaluate(options)
     if options["as_json"]:
-        click.echo(json.dumps(measures, indent=2))
+        echo(json.dumps(measures, indent=2))
     else:
         from bootstrap_det import _console
 
-        click.echo(_console.measures_text(measures))
+        echo(_console.measures_text(measures))
         if measures.get("labels"):
             _console.print_labels(measures)
         if measures.get("classes"):
@@ -128,7 +129,7 @@ def info(model: Path | None, as_json: bool) -> None:
 
     with one_sentence():
         facts = diagnostics.model_facts(model) if model else diagnostics.environment()
-    click.echo(json.dumps(facts, indent=2) if as_json else diagnostics.as_text(facts))
+    echo(json.dumps(facts, indent=2) if as_json else diagnostics.as_text(facts))
 
 
 main.add_command(compare)
@@ -156,18 +157,16 @@ def run_bootstrap() -> None:
 
 
 def _train(options: dict[str, Any]) -> None:
-    from rich.console import Console
-    from rich.markup import escape
 
     from bootstrap_det import jobs, runs
     from bootstrap_det._console import RunDisplay, print_summary
     from bootstrap_det.report import write_report
     from bootstrap_det.run_folder import RunFolder
 
-    console = Console(stderr=True)
+    console = make_console()
     job = jobs.make_job(options)
     if job.resume and not RunFolder(job.out, resume=True).begun:
-        console.print(f"there is nothing to resume in {escape(str(job.out))}: beginning anew")
+        console.print(f"there is nothing to resume in {job.out}: beginning anew")
     display = RunDisplay(console, n_templates=len(job.recipes) * job.n_views)
     console.print(job.headline(), highlight=False)
     with display.progress:
@@ -175,10 +174,10 @@ def _train(options: dict[str, Any]) -> None:
     try:
         write_report(job.out)
     except BootstrapDetError as error:  # the run is complete without its page
-        console.print(f"[yellow]report.html was not written:[/] {escape(str(error))}")
+        console.print(f"report.html was not written: {error}", style="yellow")
     print_summary(console, summary, job.out)
     if options["as_json"]:
-        click.echo(json.dumps(summary))
+        echo(json.dumps(summary))
 
 
 def _evaluate(options: dict[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import click
 
 from bootstrap_det._cli_common import JSON, PATH, one_sentence, workers_of, workers_option
 from bootstrap_det._cli_options import FEATURES, LOOP, SCALES, SKIP_BAD, TRAIN_DATA
+from bootstrap_det._terminal import echo, make_console
 from bootstrap_det.exceptions import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -88,16 +89,15 @@ def _list() -> None:
         kind = strategy_class(name)
         summary = (kind.__doc__ or "").strip().splitlines()[0]
         borrowed = getattr(kind, "named", {}).get(name)  # the class of imbalanced-learn
-        click.echo(f"{name}{f' ({borrowed})' if borrowed else ''}\n    {summary}")
+        echo(f"{name}{f' ({borrowed})' if borrowed else ''}\n    {summary}")
 
 
 def _compare(options: dict[str, Any]) -> None:
-    from rich.console import Console
 
     from bootstrap_det import comparison_report
     from bootstrap_det.comparison import JobTrial, compare_strategies, summarise
 
-    console = Console(stderr=True)
+    console = make_console()
     job = _base_job(options)
     specs = _specs(options, job, console)
     seeds = range(options["n_seeds"])
@@ -128,7 +128,7 @@ def _compare(options: dict[str, Any]) -> None:
     console.print(table(rows))
     console.print(f"\nThe files are in {out}: {', '.join(comparison_report.FILES)}")
     if options["as_json"]:
-        click.echo((out / "comparison.json").read_text())
+        echo((out / "comparison.json").read_text())
 
 
 def _base_job(options: dict[str, Any]) -> Job:

@@ -17,6 +17,7 @@ from bootstrap_det._cli_common import SOURCE as _SOURCE
 from bootstrap_det._cli_common import echo_note as _echo_note
 from bootstrap_det._cli_common import echo_notes as _echo_notes
 from bootstrap_det._cli_common import read_source as _read
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -43,12 +44,12 @@ def list_named(as_json: bool) -> None:
         cards = [named.card(name) for name in named.available()]
     if as_json:
         keys = ("name", "title", "use", "needs_data_root", "licence")
-        click.echo(json.dumps([{key: getattr(card, key) for key in keys} for card in cards]))
+        echo(json.dumps([{key: getattr(card, key) for key in keys} for card in cards]))
         return
     for card in cards:
         where = "needs --data-root" if card.needs_data_root else "comes with the packages"
         where += ", can be downloaded" if card.download else ""
-        click.echo(f"{card.name}  ({', '.join(card.use)}; {where})")
+        echo(f"{card.name}  ({', '.join(card.use)}; {where})")
         _echo_wrapped(card.title, "    ")
 
 
@@ -65,7 +66,7 @@ def info(path: Path, as_json: bool, **source: Any) -> None:
         form, data = _read(path, source)
     facts = {"format": form, **summary(data)}
     if as_json:
-        click.echo(json.dumps(facts, indent=2))
+        echo(json.dumps(facts, indent=2))
         return
     _echo_summary(facts)
     _echo_notes(data)
@@ -99,8 +100,8 @@ def convert(src: Path, dst: Path, to: str, copy_images: bool, shard_bytes: int |
     _echo_notes(data)
     for note in written.notes:
         _echo_note(note)
-    click.echo(f"{form} -> {to}: {written.path}")
-    click.echo(f"{written.n_pictures} pictures, {data.n_objects} objects")
+    echo(f"{form} -> {to}: {written.path}")
+    echo(f"{written.n_pictures} pictures, {data.n_objects} objects")
     if not copy_images and to != "shards":
         _echo_note(
             "The pictures were not copied. Where they do not lie beside the annotations, read "
@@ -147,10 +148,10 @@ def check(ctx: click.Context, /, path: Path, as_json: bool, **given: Any) -> Non
         "warnings": len(findings) - n_errors,
     }
     if as_json:
-        click.echo(json.dumps({**counts, "findings": [f.to_dict() for f in findings]}, indent=2))
+        echo(json.dumps({**counts, "findings": [f.to_dict() for f in findings]}, indent=2))
     else:
         _echo_findings(findings)
-        click.echo(", ".join(_counted(number, name) for name, number in counts.items()))
+        echo(", ".join(_counted(number, name) for name, number in counts.items()))
     for note in notes:
         _echo_note(note)
     ctx.exit(1 if n_errors else 0)
@@ -184,10 +185,10 @@ def split(path: Path, parts: str, out: Path, as_json: bool, **given: Any) -> Non
     with one_sentence():
         data, written, notes = _split(path, _parse_parts(parts), out, given)
     if as_json:
-        click.echo(json.dumps(written, indent=2))
+        echo(json.dumps(written, indent=2))
     else:
         for entry in written:
-            click.echo(f"{entry['path']}: {entry['pictures']} pictures, {entry['objects']} objects")
+            echo(f"{entry['path']}: {entry['pictures']} pictures, {entry['objects']} objects")
     _echo_notes(data)
     for note in notes:
         _echo_note(note)
@@ -273,20 +274,20 @@ def _parse_parts(text: str) -> dict[str, float]:
 
 
 def _echo_summary(facts: dict[str, Any]) -> None:
-    click.echo(f"{facts['name']}  ({facts['format']})")
+    echo(f"{facts['name']}  ({facts['format']})")
     empty = facts["pictures_without_objects"]
-    click.echo(f"pictures  {facts['pictures']}, of which {empty} without objects")
-    click.echo(f"objects   {facts['objects']}, and {facts['ignored']} ignored boxes")
+    echo(f"pictures  {facts['pictures']}, of which {empty} without objects")
+    echo(f"objects   {facts['objects']}, and {facts['ignored']} ignored boxes")
     if not facts["labels"]:
         return
     width = min(max(map(len, [*facts["labels"], "label"])), 26)
-    click.echo(f"\n{'label':<{width}} {'objects':>8} {'ignored':>8}   height in px: min median max")
+    echo(f"\n{'label':<{width}} {'objects':>8} {'ignored':>8}   height in px: min median max")
     for label, entry in facts["labels"].items():
         sizes = entry["height"]
         shown = "-" if sizes is None else "  ".join(f"{v:.4g}" for v in sizes.values())
         name = label if len(label) <= width else label[: width - 3] + "..."
         numbers = f"{entry['objects']:>8} {entry['ignored']:>8}"
-        click.echo(f"{name:<{width}} {numbers}   {shown}")
+        echo(f"{name:<{width}} {numbers}   {shown}")
 
 
 def _counted(number: int, plural: str) -> str:
@@ -295,7 +296,7 @@ def _counted(number: int, plural: str) -> str:
 
 def _echo_findings(findings: Iterable[Finding]) -> None:
     for each in findings:
-        click.echo(f"{each.severity}: {each.kind}: {each.file}")
+        echo(f"{each.severity}: {each.kind}: {each.file}")
         _echo_wrapped(each.what, "    ")
         _echo_wrapped(f"-> {each.mend}", "    ")
 
@@ -304,4 +305,4 @@ def _echo_wrapped(text: str, indent: str) -> None:
     lines = textwrap.wrap(
         text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
     )
-    click.echo("\n".join(lines))
+    echo("\n".join(lines))

@@ -27,6 +27,7 @@ from bootstrap_det._cli_common import (
     workers_of,
 )
 from bootstrap_det._cli_options import BARE, DETECTOR, SKIP_BAD
+from bootstrap_det._terminal import echo, printable
 from bootstrap_det.exceptions import ParameterError
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def detect(**options: Any) -> None:
         if options["threshold"] is not None and (
             note := detector.threshold_note(options["threshold"])
         ):
-            click.echo(f"note: {note}", err=True)
+            echo(f"note: {note}", err=True)
         sources = find_sources(
             options["sources"],
             stdin=sys.stdin.buffer,
@@ -149,7 +150,7 @@ def _detect(detector: Detector, sources: list[Source], options: dict[str, Any]) 
         return
     found = FileDetections(tuple(collected), detector.names, tuple(run.skipped), tuple(run.notes))
     _write(found, options)
-    click.echo(textwrap.fill(run.tally.summary(), WIDTH, break_long_words=False), err=True)
+    echo(textwrap.fill(run.tally.summary(), WIDTH, break_long_words=False), err=True)
 
 
 def _run_options(options: dict[str, Any]) -> DetectionOptions:
@@ -179,16 +180,16 @@ def _sinks(
     """Return what takes each result as it comes."""
     from bootstrap_det.detection_files import lines_of
 
-    def echo(found: FrameDetections) -> None:
+    def show(found: FrameDetections) -> None:
         # Not click.echo, which would write past the progress bar, into the middle of it.
-        sys.stdout.writelines(f"{line}\n" for line in lines_of(found))
+        sys.stdout.writelines(f"{printable(line)}\n" for line in lines_of(found))
         sys.stdout.flush()
 
     sinks: list[_Sink] = []
     if lines is not None:
         sinks.append(lines.write)
     if not options["as_json"] and not _is_dash(options["jsonl"]):
-        sinks.append(echo)
+        sinks.append(show)
     if options["as_json"] or options["out"] or options["csv_path"]:  # these grow with the video
         sinks.append(lambda found: collected.append(replace(found, pixels=None)))
     return sinks
@@ -227,7 +228,7 @@ def _write(found: FileDetections, options: dict[str, Any]) -> None:
     if options["csv_path"]:
         found.write_csv(options["csv_path"])
     if options["as_json"]:
-        click.echo(json.dumps(found.to_dict()))
+        echo(json.dumps(found.to_dict()))
 
 
 def _is_dash(path: Path | None) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bootstrap_det._cli_common import JSON, PATH, Failure, one_sentence
+from bootstrap_det._terminal import echo, make_console
 
 if TYPE_CHECKING:
     from bootstrap_det.data.download import Downloaded
@@ -37,7 +38,7 @@ def run(about: Card, data_root: Path, as_json: bool = False) -> None:
     """Print a card's licence, fetch what it lists, and print what was done."""
     for key, text in (("licence", about.licence), ("cite", about.citation)):
         line = textwrap.fill(f"{key}: {text}", 79, subsequent_indent="    ")
-        click.echo(line, err=True)
+        echo(line, err=True)
     result = _download(about, data_root)
     report = {
         "name": result.name,
@@ -48,7 +49,7 @@ def run(about: Card, data_root: Path, as_json: bool = False) -> None:
         "citation": about.citation,
         "next": next_command(about, data_root),
     }
-    click.echo(json.dumps(report, indent=2) if as_json else _text(about, result))
+    echo(json.dumps(report, indent=2) if as_json else _text(about, result))
 
 
 def next_command(about: Card, data_root: Path) -> str:
@@ -60,7 +61,6 @@ def next_command(about: Card, data_root: Path) -> str:
 
 
 def _download(about: Card, data_root: Path) -> Downloaded:
-    from rich.console import Console
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -73,10 +73,10 @@ def _download(about: Card, data_root: Path) -> Downloaded:
     from bootstrap_det.data.download import download
 
     columns = (
-        TextColumn("{task.description}"), BarColumn(bar_width=16), DownloadColumn(),
+        TextColumn("{task.description}", markup=False), BarColumn(bar_width=16), DownloadColumn(),
         TransferSpeedColumn(), TimeRemainingColumn(compact=True),
     )  # fmt: skip
-    console = Console(stderr=True)
+    console = make_console()
     bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
     # Older versions of rich would end a bar that is not shown with an empty line.
     with nullcontext() if bar.disable else bar:

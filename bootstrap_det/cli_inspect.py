@@ -23,6 +23,7 @@ from bootstrap_det._cli_common import (
     one_sentence,
     options,
 )
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -81,10 +82,10 @@ def inspect(**given: Any) -> None:
         data, found = _inspected(given)
         written = _write(found, data, given)
     if given["as_json"]:
-        click.echo(json.dumps(found.to_dict(), indent=2))
+        echo(json.dumps(found.to_dict(), indent=2))
     else:
         for line in report_lines(found, fill=lambda command: _filled(command, given)):
-            click.echo(line)
+            echo(line)
     echo_notes(data)
     for note in (*found.notes, written):
         echo_note(note)

@@ -21,6 +21,7 @@ from bootstrap_det._cli_common import (
     parse_size,
     read_source,
 )
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import DataError, ParameterError
 
 if TYPE_CHECKING:
@@ -93,14 +94,14 @@ def merge(path: Path, out: Path, **given: Any) -> None:
     n_ignored = merged.n_ignored - data.n_ignored
     if given["as_json"]:
         facts = {"annotations": str(target), "before": counts[0], "after": counts[1]}
-        click.echo(json.dumps({**facts, "newly_ignored": n_ignored}, indent=2))
+        echo(json.dumps({**facts, "newly_ignored": n_ignored}, indent=2))
     else:
-        click.echo(f"{target}: {len(counts[0])} labels with objects -> {len(counts[1])}")
+        echo(f"{target}: {len(counts[0])} labels with objects -> {len(counts[1])}")
         for label, number in counts[1].items():
             old = [name for name in counts[0] if mapping.get(name, name) == label]
-            click.echo(f"{label:<26.26} {number:>8}  {_origin(label, old)}".rstrip())
+            echo(f"{label:<26.26} {number:>8}  {_origin(label, old)}".rstrip())
         if given["drop"]:
-            click.echo(f"{'now ignored':<26} {n_ignored:>8}")
+            echo(f"{'now ignored':<26} {n_ignored:>8}")
     _echo_all(data, link)
 
 
@@ -123,7 +124,7 @@ def balance(path: Path, out: Path, **given: Any) -> None:
         balanced = balanced_of(data, **{key: given[key] for key in keys})
         link = _write(balanced.dataset, target, copy_images=balanced.n_added > 0)
     if given["as_json"]:
-        click.echo(json.dumps({"annotations": str(target), **balanced.to_dict()}, indent=2))
+        echo(json.dumps({"annotations": str(target), **balanced.to_dict()}, indent=2))
     else:
         _echo_balance(balanced, target)
     if balanced.n_added:
@@ -164,7 +165,7 @@ def tile(path: Path, out: Path, **given: Any) -> None:
             tiled, out, suffix=given["suffix"], n_jobs=given["jobs"], skip_bad=given["skip_bad"]
         )
     if given["as_json"]:
-        click.echo(json.dumps({"annotations": str(target), **tiled.to_dict()}, indent=2))
+        echo(json.dumps({"annotations": str(target), **tiled.to_dict()}, indent=2))
     else:
         _echo_tiles(tiled, target)
     if tiled.n_objects > tiled.n_whole:
@@ -242,22 +243,22 @@ def _largest(data: Dataset) -> int:
 def _echo_balance(balanced: Balanced, target: Path) -> None:
     facts = balanced.to_dict()
     pictures, ratio = facts["pictures"], facts["ratio"]
-    click.echo(f"{target}")
-    click.echo(
+    echo(f"{target}")
+    echo(
         f"pictures  {pictures['before']} -> {pictures['after']}: {facts['added']} copies added, "
         f"{facts['left_out']} left out"
     )
-    click.echo(f"largest label over smallest  {ratio['before']:.3g} -> {ratio['after']:.3g}\n")
+    echo(f"largest label over smallest  {ratio['before']:.3g} -> {ratio['after']:.3g}\n")
     width = min(max(len("label"), *map(len, facts["labels"])), 30)
-    click.echo(f"{'label':<{width}} {'before':>8} {'after':>8}   weight instead")
+    echo(f"{'label':<{width}} {'before':>8} {'after':>8}   weight instead")
     for label, entry in facts["labels"].items():
         name = label if len(label) <= width else label[: width - 3] + "..."
         numbers = f"{entry['before']:>8} {entry['after']:>8}   {entry['weight']:.3g}"
-        click.echo(f"{name:<{width}} {numbers}")
+        echo(f"{name:<{width}} {numbers}")
 
 
 def _echo_tiles(tiled: Tiled, target: Path) -> None:
-    click.echo(f"{target}: {tiled.n_pictures} pictures -> {len(tiled.dataset)} tiles")
+    echo(f"{target}: {tiled.n_pictures} pictures -> {len(tiled.dataset)} tiles")
     for number, what in (
         (tiled.n_objects, "objects before"),
         (tiled.n_whole, "whole in at least one tile"),
@@ -267,7 +268,7 @@ def _echo_tiles(tiled: Tiled, target: Path) -> None:
         (tiled.n_remains, "ignored remains at the borders of tiles"),
         (tiled.n_slivers, "remains under a pixel, left out"),
     ):
-        click.echo(f"{number:>8}  {what}")
+        echo(f"{number:>8}  {what}")
 
 
 def _echo_all(data: Dataset, link: str | None) -> None:
@@ -308,8 +309,8 @@ def crops(path: Path, out: Path, size: tuple[int, int], as_json: bool, **given: 
         counts = write_cuts(data, out, size, label=given["label"], **chosen)
     echo_notes(data)
     if as_json:
-        click.echo(json.dumps(counts))
+        echo(json.dumps(counts))
         return
     for label, number in sorted(counts.items()):
-        click.echo(f"{label}: {number} crops")
-    click.echo(str(out))
+        echo(f"{label}: {number} crops")
+    echo(str(out))

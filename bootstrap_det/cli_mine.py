@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from bootstrap_det._cli_common import FORMAT, JSON, PATH, WORKERS, one_sentence, workers_of
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import ParameterError
 
 
@@ -47,7 +48,7 @@ def mine(**options: Any) -> None:
             max_total=options["max_total"],
         )
         false_alarms.write_false_alarms(alarms, options["out"])
-    click.echo(
+    echo(
         f"{len(alarms)} false alarms in {len(dataset)} pictures, {alarms.n_over_limit} more left "
         f"out by the limits; look at {options['out'] / 'contact_sheet.png'} first: objects that "
         "nobody annotated are at the top",
@@ -55,7 +56,7 @@ def mine(**options: Any) -> None:
     )
     if options["as_json"]:
         report = {"n_false_alarms": len(alarms), "n_over_limit": alarms.n_over_limit}
-        click.echo(json.dumps(report))
+        echo(json.dumps(report))
 
 
 @click.command(
@@ -85,7 +86,7 @@ def ignore(path: Path, form: str | None, images: Path | None, **chosen: Any) -> 
         mended = false_alarms.ignore_suspects(dataset, suspects, numbers, label=chosen["label"])
         write_annotations(mended, chosen["out"], format="coco")
     n_added = mended.n_ignored - dataset.n_ignored
-    click.echo(f"{n_added} more ignored boxes in {chosen['out']}", err=True)
+    echo(f"{n_added} more ignored boxes in {chosen['out']}", err=True)
 
 
 def _numbers(text: str) -> list[int]:

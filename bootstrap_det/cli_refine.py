@@ -17,6 +17,7 @@ from bootstrap_det._cli_common import (
     workers_of,
 )
 from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
+from bootstrap_det._terminal import echo, make_console
 
 
 @click.command(
@@ -41,11 +42,9 @@ from bootstrap_det._cli_options import BOX_MAP, REFINE, SKIP_BAD
 @JSON
 def refine(**options: Any) -> None:
     """Learn better boxes, and where objects are, from annotated pictures."""
-    from rich.console import Console
-
     from bootstrap_det import _console, jobs
 
-    console = Console(stderr=True)
+    console = make_console()
     with one_sentence(), workers_of(options):
         display = _console.RunDisplay(console)
         with display.progress:
@@ -55,4 +54,4 @@ def refine(**options: Any) -> None:
         console.print(line, highlight=False)
     console.print(f"written to {options['out']}", highlight=False)
     if options["as_json"]:
-        click.echo(json.dumps(told))
+        echo(json.dumps(told))

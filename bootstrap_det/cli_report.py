@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from bootstrap_det._cli_common import PATH, one_sentence
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import ParameterError
 
 # Everything that imports numba is imported inside the command: --help answers at once.
@@ -48,7 +49,7 @@ def report(**options: Any) -> None:
     """Make the page of a RUN anew, from its folder and the test pictures."""
     with one_sentence():
         page = _compared(options) if options["compare"] else _one(options)
-    click.echo(str(page))
+    echo(str(page))
 
 
 def _one(options: dict[str, Any]) -> Path:

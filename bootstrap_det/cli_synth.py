@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bootstrap_det._cli_common import JOBS, JSON, PATH, one_sentence
+from bootstrap_det._terminal import echo
 from bootstrap_det.exceptions import DataError
 
 if TYPE_CHECKING:
@@ -79,9 +80,9 @@ def synth(**options: Any) -> None:
         groups = supercategories(options["labels"])
         facts = write_dataset(made, target, groups, options["suffix"], n_jobs=options["jobs"])
     if options["as_json"]:
-        click.echo(json.dumps(facts))
+        echo(json.dumps(facts))
     else:
-        click.echo(f"{facts['annotations']}: {len(made)} pictures, {made.n_objects} signs")
+        echo(f"{facts['annotations']}: {len(made)} pictures, {made.n_objects} signs")
 
 
 def write_dataset(

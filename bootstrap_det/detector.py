@@ -22,15 +22,16 @@ from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.data import Dataset, by_group
 from bootstrap_det.detections import Candidates, Detections
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.hierarchy import with_classes
 from bootstrap_det.images import check_image, in_color
 from bootstrap_det.location import LocationPrior
 from bootstrap_det.model_files import pack_parts, unpack_parts
 from bootstrap_det.persistence import (
-    check_format,
+    MAX_MODEL_BYTES,
     damaged,
     model_header,
-    read_arrays,
+    read_model,
     write_arrays,
 )
 from bootstrap_det.pyramid import LevelPlan, Pyramid
@@ -295,12 +296,20 @@ class Detector:
         ------
         DataError
             When the file cannot be written.
+        ParameterError
+            When it would be larger than :meth:`load` reads.
         """
         parts, arrays = pack_parts(
             self.templates, self.classes, self.channels, self.pyramid, self.location
         )
         header = {**model_header(self.provenance), **parts}
         header["detector"] = self._settings()
+        n_bytes = sum(array.nbytes for array in arrays.values())
+        if n_bytes > MAX_MODEL_BYTES // 2:  # the header has room, too
+            raise ParameterError(
+                f"{path}: the model has {n_bytes:,} bytes, more than the {MAX_MODEL_BYTES // 2:,} "
+                "that a file may hold. Take smaller windows, or fewer templates or classes."
+            )
         write_arrays(path, header, arrays)
 
     @classmethod
@@ -312,8 +321,7 @@ class Detector:
         ModelFormatError
             When the file is missing, damaged, of another kind, or newer than this package.
         """
-        header, arrays = read_arrays(path)
-        check_format(header, path)
+        header, arrays = read_model(path)
         try:
             return cls(**unpack_parts(header, arrays))
         except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as error:

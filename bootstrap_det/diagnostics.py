@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap_det import __version__
-from bootstrap_det.persistence import check_format, read_arrays
+from bootstrap_det.persistence import read_model
 from bootstrap_det.versions import package_versions, python_version
 
 
@@ -32,8 +32,7 @@ def model_facts(path: Path) -> dict[str, Any]:
     ModelFormatError
         When it is no model file, damaged or too new.
     """
-    header, arrays = read_arrays(path)
-    check_format(header, path)
+    header, arrays = read_model(path)
     return {**header, "arrays": {name: list(array.shape) for name, array in arrays.items()}}
 
 
@@ -44,7 +43,7 @@ def as_text(facts: dict[str, Any], indent: str = "") -> str:
     for name, value in facts.items():
         if isinstance(value, dict) and value:
             lines += [f"{indent}{name}", as_text(value, indent + "  ")]
-        elif isinstance(value, list) and value and isinstance(value[0], dict):
+        elif isinstance(value, list) and value and all(isinstance(each, dict) for each in value):
             for number, entry in enumerate(value):
                 lines += [f"{indent}{name} {number}", as_text(entry, indent + "  ")]
         else:

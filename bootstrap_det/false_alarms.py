@@ -22,11 +22,15 @@ from bootstrap_det import boxes as box_ops
 from bootstrap_det._files import write_bytes
 from bootstrap_det._validation import check_float, check_int
 from bootstrap_det.data import Dataset, Picture, write_coco
+from bootstrap_det.data.collect import read_text
 from bootstrap_det.detections import Detections
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import write_image
 from bootstrap_det.mining.harvest import Forbidden
 from bootstrap_det.plots import contact_sheet, cut_out
+
+MAX_LIST_BYTES = 1 << 26
+"""Most bytes of a list of suspects."""
 
 COLUMNS = ("number", "image_id", "file", "x1", "y1", "x2", "y2", "score", "label")
 SAME_ALARM = 0.5  # intersection over union of two detections of one false alarm
@@ -164,9 +168,10 @@ def read_suspects(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     DataError
         When the file is not such a list.
     """
+    text = read_text(Path(path), MAX_LIST_BYTES, "a list of suspects")
     try:
-        rows = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding="utf-8"))))
-    except (OSError, ValueError, csv.Error) as error:
+        rows = list(csv.DictReader(io.StringIO(text)))
+    except csv.Error as error:
         raise DataError(f"{path}: cannot be read ({error}). Give a list of suspects.") from None
     suspects = []
     for index, row in enumerate(rows, start=2):

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import io
 import os
-import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,11 +29,27 @@ from PIL import (
 )
 
 from bootstrap_det._files import write_bytes
+from bootstrap_det._picture_files import (
+    MAX_HEAD_BYTES,
+    MAX_SCANS,
+    MAX_WEBP_BYTES,
+    Head,
+    count_scans,
+    late_png_exif,
+    open_picture,
+    webp_canvas,
+)
 from bootstrap_det._validation import check_choice, check_int
 from bootstrap_det.exceptions import DataError, ParameterError
 
 MAX_PIXELS = 100_000_000
 """Most pixels that a picture may have before it is decoded, unless the caller says otherwise."""
+
+_BYTES_PER_PIXEL = 4
+MAX_FILE_BYTES = _BYTES_PER_PIXEL * MAX_PIXELS
+"""Most bytes of a picture file; a larger ``max_pixels`` allows four times as many bytes."""
+
+_MAX_CANVAS = 1 << 28  # pixels of a WebP whose size is asked for
 
 COLORS = ("grey", "rgb")
 """What pictures can be decoded to."""
@@ -115,8 +130,13 @@ def read_image(
     """
     color = check_choice(color, "color", "read_image", COLORS)
     max_pixels = check_int(max_pixels, "max_pixels", "read_image", low=1)
-    with _opened(path, data) as (image, stream):
+    with _opened(path, data, max_pixels) as (image, stream):
         _check_pixels(image, path, max_pixels)
+        if image.format == "JPEG" and (n_scans := count_scans(stream)) > MAX_SCANS:
+            raise DataError(
+                f"{path}: goes {n_scans} times over its pixels, more than {MAX_SCANS}. Save it as "
+                "an ordinary JPEG."
+            )
         orientation = _orientation(image, stream)
         image.load()
         pixels = _to_mode(image, color)
@@ -317,12 +337,14 @@ def write_image(path: str | os.PathLike[str], image: NDArray[Any]) -> None:
 
 @contextmanager
 def _opened(
-    path: str | os.PathLike[str], content: bytes | IO[bytes] | None = None
+    path: str | os.PathLike[str],
+    content: bytes | IO[bytes] | None = None,
+    max_pixels: int = _MAX_CANVAS,
 ) -> Iterator[tuple[ImageFile.ImageFile, IO[bytes]]]:
     """Open a picture lazily; whatever goes wrong inside the block becomes a DataError."""
-    with _as_stream(path, content) as stream:
+    with _as_stream(path, content, max_pixels) as stream:
         try:
-            yield _identify(stream, path), stream
+            yield _identify(stream, path, max_pixels), stream
         except (DataError, MemoryError):
             raise
         except Image.DecompressionBombError:
@@ -337,39 +359,37 @@ def _opened(
             ) from None
 
 
-def _as_stream(path: str | os.PathLike[str], content: bytes | IO[bytes] | None) -> IO[bytes]:
+def _as_stream(
+    path: str | os.PathLike[str], content: bytes | IO[bytes] | None, max_pixels: int
+) -> IO[bytes]:
     if content is None:
-        return _open_file(path)
+        return open_picture(path, max(MAX_FILE_BYTES, _BYTES_PER_PIXEL * max_pixels))
     return io.BytesIO(content) if isinstance(content, bytes) else content
 
 
-def _open_file(path: str | os.PathLike[str]) -> IO[bytes]:
-    try:
-        return Path(path).open("rb")
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Check the path.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder, not a picture. Give a picture file.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be opened ({error.strerror}). Check the file.") from None
-    except ValueError:  # a null character, or one that the file system cannot encode
-        raise DataError(f"{str(path)!r}: is not a file name. Check the path.") from None
-
-
-def _identify(stream: IO[bytes], path: str | os.PathLike[str]) -> ImageFile.ImageFile:
+def _identify(
+    stream: IO[bytes], path: str | os.PathLike[str], max_pixels: int
+) -> ImageFile.ImageFile:
     """Return the picture with its header read.
 
     ``Image.open`` would do, but it applies Pillow's pixel limit, which can only be lifted for
     the whole process.
     """
-    start = stream.read(16)
+    start = stream.read(30)
     if not start:
         raise DataError(f"{path}: is empty (0 bytes). Copy it again, or remove it.")
     for form in _FORMATS:
         factory, accept = Image.OPEN[form]
-        if accept is not None and accept(start) is True:
+        if accept is not None and accept(start[:16]) is True:
             stream.seek(0)
-            image = factory(stream, "")
+            if webp_canvas(start) > max_pixels:
+                raise DataError(
+                    f"{path}: its canvas of {webp_canvas(start):,} pixels exceeds the limit of "
+                    f"{max_pixels:,}. Scale it down."
+                )
+            head = Head(stream, MAX_WEBP_BYTES if form == "WEBP" else MAX_HEAD_BYTES)
+            image = factory(cast(IO[bytes], head), "")
+            head.limit = None
             if min(image.size) < 1:
                 raise DataError(f"{path}: has no pixels. Remove it.")
             return image
@@ -398,28 +418,11 @@ def _orientation(image: ImageFile.ImageFile, stream: IO[bytes]) -> int:
         exif = Image.Image.getexif(image)
         if image.format == "PNG" and _ORIENTATION_TAG not in exif:
             exif = Image.Exif()
-            exif.load(_late_png_exif(stream))
+            exif.load(late_png_exif(stream))
         value = exif.get(_ORIENTATION_TAG, 1)
     except Exception:
         return 1  # damaged EXIF says nothing about the pixels, which are still good
     return value if value in _TURNS else 1
-
-
-def _late_png_exif(stream: IO[bytes]) -> bytes:
-    """Return the EXIF data of a PNG wherever it is; many programs put it behind the pixels."""
-    here = stream.tell()
-    try:
-        stream.seek(8)
-        while len(head := stream.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if kind == b"eXIf":
-                return stream.read(length)
-            if kind == b"IEND":
-                break
-            stream.seek(length + 4, os.SEEK_CUR)
-        return b""
-    finally:
-        stream.seek(here)
 
 
 def _to_mode(image: Image.Image, color: str) -> Image.Image:

@@ -26,6 +26,8 @@ Floats = NDArray[np.float64]
 
 USES = ("prune", "rescore", "both")
 N_SIZES, N_ROWS = 48, 96  # of the map
+MAX_SIDE = 1024  # of a map
+MAX_LOG_ODDS = 1e6
 MIN_OBJECTS = 30
 DEFAULT_MAX_LOST = 0.0025
 _BANDWIDTHS = (0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)  # shares of the deviation
@@ -66,16 +68,17 @@ class LocationPrior:
 
     def __post_init__(self) -> None:
         log_odds = np.array(self.log_odds, dtype=np.float32, order="C")
-        if log_odds.ndim != 2 or min(log_odds.shape) < 2 or not np.isfinite(log_odds).all():
+        is_map = log_odds.ndim == 2 and all(2 <= side <= MAX_SIDE for side in log_odds.shape)
+        if not is_map or not (np.abs(log_odds) <= MAX_LOG_ODDS).all():
             raise ParameterError(
-                "The 'log_odds' of LocationPrior must be finite, of shape (n_sizes, n_rows), two "
-                f"and more. Got shape {log_odds.shape}."
+                f"The 'log_odds' of LocationPrior must be finite, within +-{MAX_LOG_ODDS:g}, of "
+                f"shape (n_sizes, n_rows), 2 to {MAX_SIDE}. Got shape {log_odds.shape}."
             )
         sizes = tuple(float(size) for size in self.sizes)
-        if len(sizes) != 2 or not 0.0 < sizes[0] < sizes[1] < np.inf:
+        if len(sizes) != 2 or not 1e-6 <= sizes[0] <= sizes[1] / 1.001 <= 1e6:
             raise ParameterError(
-                "The 'sizes' of LocationPrior must be two shares of a picture's height, the "
-                f"smaller first. Got {self.sizes!r} instead."
+                "The 'sizes' of LocationPrior must be two shares of a picture's height in [1e-06, "
+                f"1e+06], the smaller first. Got {self.sizes!r:.80} instead."
             )
         log_odds.flags.writeable = False
         object.__setattr__(self, "log_odds", log_odds)

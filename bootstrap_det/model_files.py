@@ -83,12 +83,13 @@ def unpack_parts(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
         for index, (group, entry) in enumerate(sorted(_classes(header).items()))
     }
     location = header.get("location")  # files of version 3 and before have none
+    prior = None if location is None else LocationPrior(arrays["location"], **location)
     return {
         "templates": templates,
         "channels": make_channels(**header["channels"]),
         "pyramid": Pyramid(**header["pyramid"]),
         "classes": classes,
-        "location": location and LocationPrior(arrays["location"], **location),
+        "location": prior,
         "provenance": header.get("provenance"),
         **header["detector"],
     }

@@ -25,6 +25,8 @@ from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.resample import Octaves
 
 MAX_LEVEL_PIXELS = 400_000_000  # one level of one picture; a float32 copy of it takes 1.6 GB
+# A level with its channels; more for a large picture, so that a small one takes little.
+MAX_LEVEL_BYTES, MAX_LEVEL_BYTES_PER_PIXEL = 1 << 28, 256
 
 
 @dataclass(frozen=True)
@@ -154,8 +156,9 @@ class Pyramid:
         Raises
         ------
         ParameterError
-            When the largest level would exceed ``MAX_LEVEL_PIXELS``, or the largest object is below
-        the smallest.
+            When the largest level would exceed ``MAX_LEVEL_PIXELS``, or with its channels
+            ``MAX_LEVEL_BYTES`` and what the picture adds to them, or the largest object is below
+            the smallest.
         """
         heights = [window.object_size[0] for window in windows]
         smallest = self.min_object_size or min(heights)
@@ -174,6 +177,7 @@ class Pyramid:
             if too_large or not any(_holds(level, window, channels) for window in windows):
                 return levels
             _check_level_pixels(level, size, smallest)
+            _check_level_bytes(level, size, channels)
             levels.append(level)
 
     def _level(self, index: int, size: tuple[int, int], factor: float, cell: int) -> LevelPlan:
@@ -351,4 +355,20 @@ def _check_level_pixels(level: LevelPlan, size: tuple[int, int], smallest: float
             f"A picture of {size[1]}x{size[0]} enlarged for objects of {smallest:g} px would have "
             f"{n_pixels} pixels, more than {MAX_LEVEL_PIXELS}. Raise min_object_size, or cut the "
             "picture into tiles."
+        )
+
+
+def _check_level_bytes(level: LevelPlan, size: tuple[int, int], channels: Channels) -> None:
+    rows, columns = channels.grid_shape(level.padded_size)
+    n_pixels = level.padded_size[0] * level.padded_size[1]
+    n_bytes = (
+        4 * n_pixels + channels.n_channels * rows * columns * np.dtype(channels.dtype).itemsize
+    )
+    limit = MAX_LEVEL_BYTES + MAX_LEVEL_BYTES_PER_PIXEL * size[0] * size[1]
+    if n_bytes > limit:
+        raise ParameterError(
+            f"A level of {level.padded_size[1]}x{level.padded_size[0]} of a picture of "
+            f"{size[1]}x{size[0]} would take {n_bytes:,} bytes with its {channels.n_channels} "
+            f"channels, more than {limit:,}. Raise min_object_size, or lower the padding or the "
+            "number of channels."
         )

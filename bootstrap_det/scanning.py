@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.linear import LinearModel
 from bootstrap_det.detections import Candidates
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.location import LocationPrior
 from bootstrap_det.pyramid import LevelPlan, Pyramid, independent_levels
-from bootstrap_det.refinement.stages import Found, Level
+from bootstrap_det.refinement.stages import Found, Level, Refinement
 from bootstrap_det.resample import Octaves
 from bootstrap_det.templates import Template
 from bootstrap_det.windows import window_identities, window_positions
 
+MAX_WORK, MAX_WORK_PER_PIXEL = 2e9, 1e6  # operations of a scan; a common one has 1e3 a pixel
+_WORK_OF_WINDOW = 16_384  # what becomes of a window that survives
+_MAX_GATHERED = 1 << 24  # numbers of the features that are refined at a time
 _LEAST = float(np.finfo(np.float32).min)  # rejected windows are below it
 
 Yield = TypeVar("Yield")
@@ -74,9 +78,18 @@ class Scanner:
     location: LocationPrior | None = None
 
     def plan(self, size: tuple[int, int]) -> list[LevelPlan]:
-        """Return the levels that a picture of ``size`` (height, width) is scanned at."""
+        """Return the levels that a picture of ``size`` (height, width) is scanned at.
+
+        Raises
+        ------
+        ParameterError
+            When a level, or the scan of all, would take far more than a picture of that size
+            needs; what a model file says of its parameters may be wrong on purpose.
+        """
         windows = [template.window for template in self.templates]
-        return self.pyramid.plan(size, self.channels, windows)
+        plans = self.pyramid.plan(size, self.channels, windows)
+        _check_work(plans, self.templates, self.channels, size)
+        return plans
 
     def over_levels(
         self,
@@ -144,7 +157,7 @@ class Scanner:
             return survivors
         found = survivors
         if template.refinement is not None:
-            found = template.refinement.refine(inside, survivors)
+            found = _refined_in_parts(template.refinement, inside, survivors)
         if self.location is not None and self.location.rescores:
             height = round(inside.plan.size[0] / inside.plan.scale[0])
             gains = self.location.gain * self.location.at(found.boxes, height)
@@ -189,6 +202,53 @@ def surviving(level: ScoredLevel, inside: Level, least: float) -> Found:
     rows, columns = np.divmod(enough, max(level.scores.shape[1], 1))
     scores = level.scores[rows, columns].astype(np.float64)
     return inside.found(rows + level.first_row, columns, scores)
+
+
+def _refined_in_parts(refinement: Refinement, inside: Level, found: Found) -> Found:
+    """Return windows after all stages; the features of a part of them are in memory at a time."""
+    size = max(_MAX_GATHERED // refinement.n_inputs, 1)
+    n = len(found.scores)
+    parts = [
+        refinement.refine(
+            inside,
+            inside.found(found.rows[part], found.columns[part], found.scores[part]),
+        )
+        for part in (slice(first, first + size) for first in range(0, n, size))
+    ]
+    return parts[0] if len(parts) == 1 else Found.concatenate(parts)
+
+
+def _check_work(
+    plans: Sequence[LevelPlan],
+    templates: Sequence[Template],
+    channels: Channels,
+    size: tuple[int, int],
+) -> None:
+    """Raise ParameterError when a scan would take many minutes, whatever the pixels."""
+    work = 0
+    for plan in plans:
+        work += plan.padded_size[0] * plan.padded_size[1] * _work_of_pixel(channels)
+        for template in templates:
+            rows, columns = window_positions(plan, template.window, channels)
+            work += rows * columns * (_WORK_OF_WINDOW + _work_of_model(template))
+    limit = MAX_WORK + MAX_WORK_PER_PIXEL * size[0] * size[1]
+    if work > limit:
+        raise ParameterError(
+            f"The scan of a picture of {size[1]}x{size[0]} would take {work:.3g} operations, more "
+            f"than {limit:.3g}. Raise min_object_size, or lower scales_per_octave, the padding or "
+            "the number and size of the templates."
+        )
+
+
+def _work_of_pixel(channels: Channels) -> int:
+    return 64 + 4 * channels.n_channels // channels.cell_size**2
+
+
+def _work_of_model(template: Template) -> int:
+    model = template.model
+    own = model.weights.size if isinstance(model, LinearModel) else model.n_trees * model.depth
+    refinement = template.refinement
+    return own + (0 if refinement is None else refinement.n_inputs * refinement.n_outputs // 256)
 
 
 def _rows(values: NDArray[Any], first: int, end: int) -> NDArray[Any]:

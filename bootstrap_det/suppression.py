@@ -9,9 +9,16 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.detections import Candidates, Detections
+from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.templates import Template
 
 SUPPRESSIONS = ("nms", "vote", "soft-nms", "fusion")
+MAX_WINDOWS = 100_000
+"""Most windows of one label of a picture that vote, are fused or lower each other's scores."""
+
+MAX_COMPARISONS = 20_000_000_000
+"""Most comparisons of non-maximum suppression: of all windows with those that it keeps."""
+
 # Boxes, scores, and which of the candidates each came from.
 _Found = tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.intp]]
 
@@ -92,6 +99,8 @@ class Suppression:
 
     def _of_group(self, group: NDArray[np.intp], found: Candidates, min_score: float) -> _Found:
         """Return what is left of some candidates, by the kind of suppression."""
+        if self.kind != "nms" and len(group) > MAX_WINDOWS:
+            raise _too_many(len(group), f"the {MAX_WINDOWS:,} that {self.kind!r} takes")
         boxes, scores = found.boxes[group], found.scores[group]
         scales = self._scales()[found.windows[group, 3]]
         if self.kind == "soft-nms":
@@ -116,10 +125,23 @@ class Suppression:
 
     def _nms(self, boxes: NDArray[np.float64], scores: NDArray[np.float64]) -> NDArray[np.intp]:
         """Return which boxes non-maximum suppression leaves."""
-        return box_ops.nms(boxes, scores, threshold=self.nms_threshold, kind=self.nms_kind)
+        room = MAX_COMPARISONS // max(len(boxes), 1)
+        kept = box_ops.nms(
+            boxes, scores, threshold=self.nms_threshold, kind=self.nms_kind, max_kept=room
+        )
+        if len(kept) == room:
+            raise _too_many(len(boxes), f"can be compared with {room:,} that are kept")
+        return kept
 
 
 _NOTHING: _Found = np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.intp)
+
+
+def _too_many(number: int, what: str) -> ParameterError:
+    return ParameterError(
+        f"{number:,} windows of one picture score enough to be detections, more than {what}. "
+        "Raise the threshold."
+    )
 
 
 def _gains(scales: NDArray[np.float64], sharpness: float) -> dict[str, float]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from bootstrap_det._validation import check_label
 from bootstrap_det.channels import Channels
 from bootstrap_det.classifiers.class_model import ClassModel
 from bootstrap_det.classifiers.learners import MARGIN, Model
@@ -36,6 +37,9 @@ class Template:
     model: Model
     label: str = "object"
     refinement: Refinement | None = None
+
+    def __post_init__(self) -> None:
+        check_label(self.label, "label", "Template")
 
     @property
     def lowest_score(self) -> float:

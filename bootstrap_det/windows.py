@@ -20,6 +20,12 @@ from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.pyramid import LevelPlan, Pyramid
 
+MIN_OBJECT_SIDE = 0.5
+"""Least side of the object in a window, in pixels: a level is enlarged by what it is smaller."""
+
+MAX_CORNER = 1 << 16
+"""Farthest that a corner of the object may lie from the window's, in pixels."""
+
 
 @dataclass(frozen=True)
 class Window:
@@ -40,10 +46,11 @@ class Window:
     def __post_init__(self) -> None:
         size = check_size(self.size, "size", "Window", low=4, high=4096)
         box = self.object_box or (0.0, 0.0, float(size[1]), float(size[0]))
-        if len(box) != 4 or not np.isfinite(box).all() or box[0] >= box[2] or box[1] >= box[3]:
+        if not _is_object_box(box):
             raise ParameterError(
                 "The 'object_box' parameter of Window must be finite x1, y1, x2, y2 with x1 < x2 "
-                f"and y1 < y2. Got {box!r} instead."
+                f"and y1 < y2, sides of at least {MIN_OBJECT_SIDE:g} px, within "
+                f"+-{MAX_CORNER:,} px. Got {box!r:.80} instead."
             )
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "object_box", tuple(float(v) for v in box))
@@ -63,6 +70,13 @@ class Window:
         """Height and width of the object in level pixels."""
         x1, y1, x2, y2 = self.object_xyxy
         return float(y2 - y1), float(x2 - x1)
+
+
+def _is_object_box(box: Sequence[float]) -> bool:
+    if len(box) != 4 or not (np.abs(box) <= MAX_CORNER).all():  # NaN does not pass
+        return False
+    x1, y1, x2, y2 = box
+    return bool(min(x2 - x1, y2 - y1) >= MIN_OBJECT_SIDE)
 
 
 def window_positions(plan: LevelPlan, window: Window, channels: Channels) -> tuple[int, int]:

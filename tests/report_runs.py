@@ -13,8 +13,8 @@ from bootstrap_det.cli import main
 
 SIDE = 28
 N_TEST = 26  # more pictures than a page shows
-NASTY = "cross\"><script>document.title='taken'</script>&amp;'"
-NASTY_FILE = "a <b>&\"bold' picture.png"
+NASTY = "cross\"><script>document.title='taken'</script><img src=x onerror=alert(1)>&amp;'{{7*7}}"
+NASTY_FILE = "a </script><img src=x onerror=alert(1)>&\"bold' <b>picture.png"
 FAST = [
     "--n-random-negatives", "200", "--n-negatives-per-round", "200", "--seed", "3", "--n-trees",
     "48", "--n-trees-first", "1", "--depth", "1", "--holdout", "0.4", "--n-copies", "4",
@@ -27,7 +27,7 @@ LINEAR = [
 
 def invoke(*arguments, code=0):
     result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-    assert result.exit_code == code, result.output
+    assert result.exit_code == code, f"{result.output}{result.exception!r}"
     assert "Traceback" not in result.output
     return result
 
@@ -62,6 +62,7 @@ def write_set(folder, rng, n_pictures, labels, names=None):
                 "category_id": min(category, len(labels)), "iscrowd": 0,
             })  # fmt: skip
         name = (names or {}).get(index, f"{index:02d}.png")
+        (folder / "images" / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(picture).save(folder / "images" / name)
         images.append({"id": index + 1, "file_name": name, "width": 112, "height": 96})
     categories = [{"id": i + 1, "name": label} for i, label in enumerate(labels)]

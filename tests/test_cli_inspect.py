@@ -126,3 +126,26 @@ def test_commands_for_a_named_set_name_it(cars, monkeypatch):
     assert "bootstrap-det train --dataset signs --rounds 3" in result.stdout
     assert "bootstrap-det inspect --dataset signs --out inspected" in result.stdout
     assert "DATA stands for the annotations" in result.stderr
+
+
+def test_the_page_shows_hostile_names_as_text(tmp_path):
+    nasty = "</script><img src=x onerror=alert(1)>"
+    name = f"a{nasty}.png"  # a folder called a<
+    (tmp_path / "images" / name).parent.mkdir(parents=True)
+    rng = np.random.default_rng(4)
+    write_image(tmp_path / "images" / name, rng.integers(0, 255, (80, 120)).astype(np.uint8))
+    boxes = [[5, 20, 30, 20], [45, 20, 30, 20], [5, 50, 9, 29], [60, 50, 3, 20]]
+    annotations = [
+        {"id": i, "image_id": 0, "category_id": 1, "bbox": box} for i, box in enumerate(boxes)
+    ]
+    document = {
+        "images": [{"id": 0, "file_name": name, "width": 120, "height": 80}],
+        "annotations": [*annotations, {**annotations[0], "id": 9, "bbox": [0, 0, -1, 2]}],
+        "categories": [{"id": 1, "name": nasty}],
+    }
+    (tmp_path / "cars.json").write_text(json.dumps(document))
+    invoke("inspect", tmp_path / "cars.json", "--skip-bad", "--out", tmp_path / "out")
+    text = (tmp_path / "out" / "inspection.html").read_text()
+    assert "<img src=x" not in text
+    assert "&lt;/script&gt;&lt;img src=x" in text
+    assert "<script" not in text

@@ -71,7 +71,7 @@ def test_mine_from_a_folder_without_objects(data):
     [
         (["--data", "annotations.json"], "Give a --model or the --results", 2),
         (["--results", "results.json"], "with --data or with --negatives, one of them", 2),
-        (["--results", "no.json", "--data", "annotations.json"], "cannot be read as JSON", 1),
+        (["--results", "no.json", "--data", "annotations.json"], "no such file", 1),
     ],
 )
 def test_mine_says_what_is_missing(data, monkeypatch, arguments, message, code):

@@ -288,7 +288,7 @@ def test_read_coco_byte_order_mark(root):
 def test_read_coco_no_file(tmp_path):
     with pytest.raises(DataError, match=r"a\.json: no such file\. Give the COCO annotation file"):
         read_coco(tmp_path / "a.json")
-    with pytest.raises(DataError, match=r"is a folder\. Give the COCO annotation file in it"):
+    with pytest.raises(DataError, match=r"is a folder\. Give the COCO annotation file"):
         read_coco(tmp_path)
     with pytest.raises(DataError, match=r"cannot be read \("):
         read_coco(tmp_path / ("a" * 999))

@@ -390,7 +390,7 @@ def test_read_crops_never_unpickles(tmp_path):
 
 def test_read_crops_believes_no_header(tmp_path):
     path = npz(tmp_path / "c.npz", npy_header((1 << 20, 1 << 10, 1 << 10)))
-    with pytest.raises(DataError, match=r"exceed the limit of 4,294,967,296 bytes\. Split"):
+    with pytest.raises(DataError, match=r"exceed the limit of 1,073,741,824 bytes\. Split"):
         read_crops(path)
     npz(path, npy_header((2, 3, 3)), b"x" * 17)
     with pytest.raises(DataError, match=r"need 18 bytes, which are not what is there"):

@@ -53,6 +53,43 @@ def test_no_print_outside_the_command_line(path):
     assert path.name in TALKING or not lines, f"print in line {lines}"
 
 
+UNSAFE = {
+    "eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.unsafe_load",
+    "yaml.full_load", "yaml.load_all", "joblib.load", "joblib.dump", "np.load", "np.fromfile",
+    "numpy.load", "torch.load", "cv2.FileStorage",
+}  # fmt: skip
+UNSAFE_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "code"}
+
+
+@every_file
+def test_nothing_that_is_read_can_run(path):
+    """Files from strangers are numbers and texts: nothing is unpickled, nothing evaluated."""
+    tree = tree_of(path)
+    modules = {name.split(".")[0] for name in imported_modules(tree)}
+    assert not modules & UNSAFE_MODULES
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        assert name not in UNSAFE, f"{name} in line {node.lineno}"
+        if name == "yaml.load":
+            assert "_Loader" in ast.unparse(node), f"line {node.lineno} has no loader of its own"
+        for keyword in node.keywords:
+            assert (keyword.arg, ast.unparse(keyword.value)) not in {
+                ("allow_pickle", "True"), ("shell", "True"),
+            }, f"line {node.lineno}"  # fmt: skip
+
+
+def test_the_one_loader_of_yaml_makes_texts_lists_and_dicts_only():
+    import yaml
+
+    from bootstrap_det.data.formats.yolo_layout import _Loader
+
+    assert issubclass(_Loader, yaml.BaseLoader)
+    assert not issubclass(_Loader, yaml.constructor.FullConstructor)
+    assert yaml.load("!!python/object/apply:os.getcwd []", _Loader) == []
+
+
 @every_file
 def test_files_are_short(path):
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_LINES

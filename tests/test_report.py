@@ -175,7 +175,8 @@ def test_what_comes_from_data_is_escaped(report_runs):
     text = text_of(report_runs.linear)
     assert NASTY not in text
     assert NASTY_FILE not in text
-    assert "a &lt;b&gt;&amp;" in text
+    assert "<img src=x" not in text
+    assert "a &lt;/script&gt;&lt;img src=x" in text
     assert text.count("<script") == text.count("</script>") == 2
     data = page_data(report_runs.linear / "report.html")
     assert NASTY in data["labels"]
@@ -418,6 +419,7 @@ def test_peers_are_judged_by_the_rules_of_the_run(report_runs, tmp_path):
         ('{"points": [{"recall": 0.5}]}', "point 0 must have a recall in"),
         ('{"points": [{"recall": 0.5, "precision": 1.5}]}', "point 0 must have a recall in"),
         ('{"points": [3]}', "point 0 must have a recall in"),
+        (f'{{"points": [{{"recall": 1{"0" * 400}, "fppi": 1}}]}}', "point 0 must have a recall"),
         ('[{"image_id": 999, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]', "image_id 999"),
     ],
 )

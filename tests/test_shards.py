@@ -274,6 +274,13 @@ def test_samples_that_cannot_be_used(tmp_path, case):
     assert data.skipped[0].file == str(path)
 
 
+def test_pictures_are_bounded(tmp_path, monkeypatch):
+    monkeypatch.setattr("bootstrap_det.data.shards.MAX_FILE_BYTES", len(PNG) - 1)
+    path = write_tar(tmp_path / "a.tar", sample("a", BOX))
+    with pytest.raises(DataError, match=r"has a picture of [\d,]+ bytes, of which [\d,]+ are all"):
+        read_shards(path)
+
+
 def test_json_is_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("bootstrap_det.data.shards.MAX_JSON_BYTES", 100)
     path = write_tar(tmp_path / "s.tar", sample("a", BOX, BOX, BOX))

@@ -343,8 +343,8 @@ def changed(**parts):
         ({"unit": -2.0}, "'unit' of TreeModel must be a power of two"),
         ({"unit": np.inf}, "'unit' of TreeModel must be a power of two"),
         ({"unit": np.nan}, "'unit' of TreeModel must be a power of two"),
-        ({"value_scale": 0.0}, "'value_scale' finite and positive"),
-        ({"value_scale": np.nan}, "'value_scale' finite and positive"),
+        ({"value_scale": 0.0}, "'value_scale' in"),
+        ({"value_scale": np.nan}, "'value_scale' in"),
         ({"rejection": np.zeros(3)}, r"one entry for each of 2 trees. Got shape \(3,\)"),
     ],
 )  # fmt: skip

@@ -671,7 +671,7 @@ def test_progress_is_shown_on_terminals_only(monkeypatch):
     for is_terminal in (True, False):
         stream = io.StringIO()
         console = Console(file=stream, force_terminal=is_terminal, width=80)
-        monkeypatch.setattr(_console, "Console", lambda console=console, **_: console)
+        monkeypatch.setattr(_console, "make_console", lambda console=console, **_: console)
         display = _console.DetectionDisplay()
         with display.progress:
             for n_done in (1, 2):

@@ -8,9 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
+from bootstrap_det._validation import check_label, check_size
 from bootstrap_det.channels import Channels
 from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.windows import Window
+
+MAX_VIEW_SIDE = 512
+"""Most pixels of a side of the window that classes look at; each detection is brought to it."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class ClassView:
 
     window: Window
     channels: Channels
+
+    def __post_init__(self) -> None:
+        check_size(self.window.size, "window", "ClassView", high=MAX_VIEW_SIDE)
 
     @property
     def n_features(self) -> int:
@@ -67,7 +74,7 @@ class ClassModel:
     view: ClassView | None = None
 
     def __post_init__(self) -> None:
-        labels = tuple(str(label) for label in self.labels)
+        labels = tuple(check_label(label, "labels", "ClassModel") for label in self.labels)
         weights = np.array(self.weights, dtype=np.float32, order="C")
         bias = np.array(self.bias, dtype=np.float64)
         if not labels or labels != tuple(sorted(set(labels))):

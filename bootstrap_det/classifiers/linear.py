@@ -14,6 +14,9 @@ from bootstrap_det._kernels import linear as _kernels
 from bootstrap_det._validation import check_int
 from bootstrap_det.exceptions import ParameterError
 
+MAX_TOTAL = 1e30
+"""Most that the sizes of a model's weights and bias may sum to, so that scores are finite."""
+
 
 @dataclass(frozen=True)
 class LinearModel:
@@ -37,10 +40,11 @@ class LinearModel:
                 "The 'weights' of LinearModel must have shape (n_channels, height, width) with no "
                 f"side of 0. Got {weights.shape} instead."
             )
-        if not np.isfinite(weights).all() or not np.isfinite(self.bias):
+        total = np.abs(weights).sum(dtype=np.float64) + abs(self.bias)
+        if not total <= MAX_TOTAL:  # not a comparison that NaN would pass
             raise ParameterError(
-                "The weights and the bias of LinearModel must be finite. Check the training "
-                "features for NaN or infinite values."
+                f"The weights and the bias of LinearModel must be finite and sum to at most "
+                f"{MAX_TOTAL:g}. Check the training features for NaN or infinite values."
             )
         weights.flags.writeable = False
         object.__setattr__(self, "weights", weights)

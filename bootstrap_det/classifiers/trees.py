@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from bootstrap_det.channels import Normalisation
 
 MAX_DEPTH = 5
+MAX_EXPONENT = 64  # of the unit: sums of leaves, and their squares, are finite numbers
+MAX_VALUE_SCALE = 1e9
 NEVER = -(1 << 30)  # a rejection threshold that no score is below
 FIRST_TREES = 64  # whose sums must fit into 16 bits: the vectorised part of a scan
 FIRST_DEPTH = 2  # of trees that scan fastest
@@ -339,9 +341,11 @@ def _check_trees(model: TreeModel) -> None:
             f"The 'features' of TreeModel must be in [0, {n_features}), those of a window of "
             f"{model.window_shape}. Got {model.features.min()} to {model.features.max()} instead."
         )
-    exponent = np.log2(model.unit) if model.unit > 0 and np.isfinite(model.unit) else 0.5
-    if exponent != int(exponent) or not (np.isfinite(model.value_scale) and model.value_scale > 0):
+    exponent = np.log2(model.unit) if 0 < model.unit < np.inf else 0.5
+    is_unit = exponent == int(exponent) and abs(exponent) <= MAX_EXPONENT
+    if not is_unit or not 1.0 / MAX_VALUE_SCALE <= model.value_scale <= MAX_VALUE_SCALE:
         raise ParameterError(
-            "The 'unit' of TreeModel must be a power of two and its 'value_scale' finite and "
-            f"positive. Got {model.unit} and {model.value_scale} instead."
+            f"The 'unit' of TreeModel must be a power of two, 2**-{MAX_EXPONENT} to "
+            f"2**{MAX_EXPONENT}, and its 'value_scale' in [{1.0 / MAX_VALUE_SCALE:g}, "
+            f"{MAX_VALUE_SCALE:g}]. Got {model.unit} and {model.value_scale} instead."
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bootstrap_det._files import write_json
-from bootstrap_det._validation import check_bool
+from bootstrap_det._validation import MAX_LABEL_LENGTH, check_bool, is_label
 from bootstrap_det.boxes import xyxy_to_xywh
 from bootstrap_det.data.collect import (
     BadItemError,
@@ -23,12 +23,17 @@ from bootstrap_det.data.collect import (
     Entry,
     is_number,
     locate_relative,
+    named,
+    read_bounded,
     shown,
     size_of_file,
 )
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import MAX_ID, MAX_SIDE, Picture
 from bootstrap_det.exceptions import DataError, ParameterError
+
+MAX_COCO_BYTES = 1 << 30
+"""Most bytes of an annotation file; its values take up to twenty times as much in memory."""
 
 _Add = Callable[[dict[str, Any], str], None]
 _LISTS = ("images", "annotations", "categories")
@@ -189,22 +194,25 @@ class _Reader(Collector):
 
     def _add_category(self, item: dict[str, Any], where: str) -> None:
         label = self._text(item, "name", where)
+        if not is_label(label):
+            wanted = f"a text of at most {MAX_LABEL_LENGTH} characters"
+            raise self._malformed(f"{where} has the name {shown(label)}", wanted)
         # Two categories of one name could not be told apart in the results.
         if item["id"] in self.categories or label in self.categories.values():
             raise DataError(
-                f"{self.path}: {where} ({label!r}) has an id or a name that occurs twice. "
+                f"{self.path}: {where} ({shown(label)}) has an id or a name that occurs twice. "
                 "Number and name the categories differently."
             )
         self.categories[item["id"]] = label
-        group = item.get("supercategory")
-        if isinstance(group, str) and group and "\0" not in group and group != label:
+        group: Any = item.get("supercategory")
+        if is_label(group) and group != label:
             self.groups[label] = group
 
     def _add_image(self, item: dict[str, Any], where: str) -> None:
         file_name = self._text(item, "file_name", where)
         stated = self._side(item, "height", where), self._side(item, "width", where)
         if item["id"] in self.pictures or item["id"] in self.dropped:
-            raise BadItemError(f"({file_name!r}) has an id that occurs twice")
+            raise BadItemError(f"({named(file_name)}) has an id that occurs twice")
         try:
             path = self._locate(file_name)
             size = _known_size(stated, path)
@@ -215,7 +223,7 @@ class _Reader(Collector):
 
     def _locate(self, file_name: str) -> Path:
         path, normal = locate_relative(file_name, self.folder)
-        self.claim(normal, f"has the file_name {file_name!r}")
+        self.claim(normal, f"has the file_name {named(file_name)}")
         return path
 
     def _add_annotation(self, item: dict[str, Any], where: str) -> None:
@@ -292,14 +300,9 @@ class _Reader(Collector):
 
 
 def _read_document(path: Path) -> dict[str, Any]:
+    content = read_bounded(path, MAX_COCO_BYTES, "the COCO annotation file")
     try:
-        document = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file. Give the COCO annotation file.") from None
-    except IsADirectoryError:
-        raise DataError(f"{path}: is a folder. Give the COCO annotation file in it.") from None
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror}). Check the file.") from None
+        document = json.loads(content.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: is not JSON ({error}). Give a COCO annotation file.") from None
     if not isinstance(document, dict):

@@ -27,6 +27,8 @@ BORDER_TOLERANCE = 0.01
 
 _OUT = "Correct it, or drop such items with `skip_bad=True`."
 _BOM = "\ufeff"
+_PIECE = 1 << 20  # bytes
+_MAX_SHOWN = 200  # characters of a file name in a message
 
 Corners = tuple[float, float, float, float]
 
@@ -170,12 +172,13 @@ def locate_relative(file_name: str, folder: Path) -> tuple[Path, str]:
     """
     normal = os.path.normpath(file_name)
     if is_absolute(file_name):
-        raise BadItemError(f"has the absolute file_name {file_name!r}; it must be relative")
+        raise BadItemError(f"has the absolute file_name {named(file_name)}; it must be relative")
     if normal.split(os.sep)[0] == ".." or ".." in PureWindowsPath(file_name).parts[:1]:
-        raise BadItemError(f"has the file_name {file_name!r}, which leads out of {folder}")
-    if not os.path.isfile(folder / file_name):  # unlike Path.is_file, it never raises
-        raise BadItemError(f"has the file_name {file_name!r}, which is not a file in {folder}")
-    return folder / file_name, normal
+        raise BadItemError(f"has the file_name {named(file_name)}, which leads out of {folder}")
+    # The name made normal: "link/../x" is another file where a link leads elsewhere.
+    if not os.path.isfile(folder / normal):  # unlike Path.is_file, it never raises
+        raise BadItemError(f"has the file_name {named(file_name)}, which is not a file in {folder}")
+    return folder / normal, normal
 
 
 def locate_listed(file_name: str, roots: Sequence[Path], bases: Sequence[Path]) -> tuple[Path, str]:
@@ -208,12 +211,12 @@ def locate_listed(file_name: str, roots: Sequence[Path], bases: Sequence[Path]) 
     where = " or ".join(str(root) for root in roots)
     if outside and (is_absolute(file_name) or ".." in PureWindowsPath(file_name).parts):
         raise BadItemError(
-            f"names the picture {file_name!r}, which is not a file inside {where}; give the folder "
-            "of the pictures with `images_dir` (--images)"
+            f"names the picture {named(file_name)}, which is not a file inside {where}; give the "
+            "folder of the pictures with `images_dir` (--images)"
         )
     raise BadItemError(
-        f"names the picture {file_name!r}, which is not a file in {where}; copy it there, or give "
-        "the folder of the pictures with `images_dir` (--images)"
+        f"names the picture {named(file_name)}, which is not a file in {where}; copy it there, or "
+        "give the folder of the pictures with `images_dir` (--images)"
     )
 
 
@@ -251,9 +254,12 @@ def size_of_file(path: Path, said: str = "names a picture that gives no size") -
 
 def read_bounded(path: Path, max_bytes: int, what: str) -> bytes:
     """Return a file's bytes, or raise DataError saying that ``what`` is wanted."""
+    content = bytearray()
     try:
         with path.open("rb") as stream:
-            content = stream.read(max_bytes + 1)
+            # In pieces: to be asked for all that is allowed, Python would set it aside at once.
+            while len(content) <= max_bytes and (piece := stream.read(_PIECE)):
+                content += piece
     except FileNotFoundError:
         raise DataError(f"{path}: no such file. Give {what}.") from None
     except IsADirectoryError:
@@ -264,7 +270,7 @@ def read_bounded(path: Path, max_bytes: int, what: str) -> bytes:
         raise DataError(f"{str(path)!r}: is not a file name. Check the path.") from None
     if len(content) > max_bytes:
         raise DataError(f"{path}: exceeds the limit of {max_bytes:,} bytes. Split it.")
-    return content
+    return bytes(content)
 
 
 def read_text(path: Path, max_bytes: int, what: str) -> str:
@@ -310,6 +316,12 @@ def flag_of(text: str | None, said: str) -> bool:
 def count(number: int, one: str, many: str) -> str:
     """Return a number with its noun in the right form."""
     return f"{number} {one if number == 1 else many}"
+
+
+def named(file_name: str) -> str:
+    """Return a file name for a message, quoted and not too long."""
+    text = repr(file_name[: _MAX_SHOWN + 1])
+    return text if len(file_name) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}...'"
 
 
 def shown(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -15,16 +14,24 @@ from numpy.typing import NDArray
 
 from bootstrap_det._files import atomic_write
 from bootstrap_det._validation import check_bool
+from bootstrap_det._zips import open_zip
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import Crops, Picture, Skipped
 from bootstrap_det.data.shards import is_shards, read_shards
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import image_size, list_images, read_image
 
-MAX_CROPS_BYTES = 4 << 30
+MAX_CROPS_BYTES = 1 << 30
 """Most bytes that the crops of one file may take."""
 
+MAX_CROPS_RATIO = 100
+"""Most bytes of crops for each byte of the file; pictures come to 4."""
+
+_SMALL = 1 << 20  # bytes that any file may hold
+
 _MEMBER = "crops.npy"
+_MAX_MEMBERS = 4096
+_PIECE = 1 << 20  # bytes that are unpacked at a time
 
 
 def read_negatives(
@@ -109,7 +116,7 @@ def read_crops(
     ----------
     path_or_folder : str or path-like
         An .npz file with an array ``crops``, uint8 of shape (n, height, width) or
-        (n, height, width, 3), of at most 4 GiB; or a folder of pictures of one size.
+        (n, height, width, 3), of at most 1 GiB; or a folder of pictures of one size.
     label : str, default="object"
         Category of all crops.
     object_box : sequence of 4 floats, optional
@@ -172,7 +179,7 @@ def _crops_of_folder(folder: Path) -> NDArray[np.uint8]:
 
 def _crops_of_file(path: Path) -> NDArray[np.uint8]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, _MAX_MEMBERS) as archive:
             if _MEMBER not in archive.namelist():
                 raise DataError(
                     f"{path}: holds no array 'crops'. "
@@ -206,20 +213,37 @@ def _read_array(stream: IO[bytes], path: Path) -> NDArray[np.uint8]:
             f"{path}: 'crops' of shape {shape} exceed the limit of {MAX_CROPS_BYTES:,} bytes. "
             "Split the file."
         )
-    content = stream.read(size + 1)
-    if len(content) != size:
+    if size > MAX_CROPS_RATIO * path.stat().st_size + _SMALL:
+        raise DataError(
+            f"{path}: 'crops' of shape {shape} are more than {MAX_CROPS_RATIO} times the bytes of "
+            "the file, which no pictures are. Write it again with numpy.savez."
+        )
+    content = np.empty(size, np.uint8)
+    if _filled(stream, content) != size or stream.read(1):
         raise DataError(
             f"{path}: 'crops' of shape {shape} need {size} bytes, which are not what is there. "
             "Copy or write it again."
         )
     order: Any = "F" if fortran_order else "C"
-    return np.ascontiguousarray(np.frombuffer(content, np.uint8).reshape(shape, order=order))
+    return np.ascontiguousarray(content.reshape(shape, order=order))
+
+
+def _filled(stream: IO[bytes], content: NDArray[np.uint8]) -> int:
+    """Fill an array with the bytes of a stream; return how many there were."""
+    n_bytes = 0
+    while n_bytes < len(content):
+        piece = stream.read(min(_PIECE, len(content) - n_bytes))
+        if not piece:
+            break
+        content[n_bytes : n_bytes + len(piece)] = np.frombuffer(piece, np.uint8)
+        n_bytes += len(piece)
+    return n_bytes
 
 
 def _check_header(shape: tuple[int, ...], dtype: np.dtype[Any], path: Path) -> None:
     is_crops = len(shape) == 3 or (len(shape) == 4 and shape[3] == 3)
     if dtype != np.uint8 or not is_crops or min(shape) < 1:
         raise DataError(
-            f"{path}: 'crops' is {dtype} of shape {shape}. Give uint8 of shape (n, height, width) "
-            "or (n, height, width, 3), not empty."
+            f"{path}: 'crops' is {dtype!s:.80} of shape {shape!s:.80}. Give uint8 of shape "
+            "(n, height, width) or (n, height, width, 3), not empty."
         )

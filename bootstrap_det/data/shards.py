@@ -30,7 +30,7 @@ from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.picture import MAX_SIDE, Picture
 from bootstrap_det.data.tars import Archive, TarMember
 from bootstrap_det.exceptions import DataError
-from bootstrap_det.images import IMAGE_SUFFIXES, image_size
+from bootstrap_det.images import IMAGE_SUFFIXES, MAX_FILE_BYTES, image_size
 
 SUFFIX = ".tar"
 MAX_JSON_BYTES = 16 << 20
@@ -167,6 +167,11 @@ class _Reader(Collector):
             raise BadItemError(sample.faults[0])
         if sample.picture is None:
             raise BadItemError("has JSON but no picture")
+        if sample.picture.n_bytes > MAX_FILE_BYTES:  # it is read as a whole when it is loaded
+            raise BadItemError(
+                f"has a picture of {sample.picture.n_bytes:,} bytes, of which {MAX_FILE_BYTES:,} "
+                "are allowed"
+            )
         document = self._document(sample.annotation, tar)
         name = f"{archive.stem}/{_plain(sample.picture.name)}"
         name = _text(document, "file_name", default=name)

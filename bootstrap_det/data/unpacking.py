@@ -15,15 +15,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from bootstrap_det._files import writing
+from bootstrap_det._zips import open_zip
 from bootstrap_det.data.fetching import Progress, is_inside
 from bootstrap_det.exceptions import DataError
 
 MAX_MEMBERS = 1_000_000
 MAX_RATIO = 100  # unpacked bytes for each packed one; pictures come to 4 at most
 _CHUNK = 1 << 18
+_MAX_READ = 1 << 20  # bytes of a tar at once: of a header, or of a chunk
 _DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
@@ -107,18 +109,48 @@ def _fill(folder: Path, archive: Path, limit: int) -> Iterator[int]:
         ) from None
 
 
+class _Tar(tarfile.TarFile):
+    """A tar whose headers are bounded: a name or a comment in them may state gigabytes."""
+
+    def __init__(self, name: Any, mode: Any, fileobj: Any, **more: Any) -> None:
+        super().__init__(name, mode, cast(IO[bytes], _Sips(fileobj)), **more)
+
+
+class _Sips:
+    """A stream that is read a little at a time."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= _MAX_READ:
+            raise tarfile.ReadError(f"a header of {size:,} bytes")
+        return bytes(self._stream.read(size))
+
+
 @contextmanager
 def _members(archive: Path) -> Iterator[Iterable[_Member]]:
     """Open an archive and list its members one by one."""
-    if tarfile.is_tarfile(archive):  # asked first, since a tar may end in a zip
-        with tarfile.open(archive) as tar:
-            yield (_Member(m.name, _tar_kind(m), partial(tar.extractfile, m)) for m in tar)
-    else:
-        with zipfile.ZipFile(archive) as packed:
-            yield (
-                _Member(m.filename, _zip_kind(m), partial(packed.open, m))
-                for m in packed.infolist()
-            )
+    with archive.open("rb") as stream:
+        tar = _opened_tar(stream)  # tried first, since a tar may end in a zip
+        if tar is not None:
+            with tar:
+                yield (_Member(m.name, _tar_kind(m), partial(tar.extractfile, m)) for m in tar)
+            return
+    with open_zip(archive, MAX_MEMBERS) as packed:
+        yield (
+            _Member(m.filename, _zip_kind(m), partial(packed.open, m)) for m in packed.infolist()
+        )
+
+
+def _opened_tar(stream: IO[bytes]) -> tarfile.TarFile | None:
+    try:
+        return _Tar.open(fileobj=stream)
+    except tarfile.TarError:
+        return None
 
 
 def _tar_kind(member: tarfile.TarInfo) -> str:

@@ -14,9 +14,13 @@ import numpy as np
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.data import Dataset
+from bootstrap_det.data.collect import read_bounded, shown
 from bootstrap_det.detections import Detections
 from bootstrap_det.evaluation.labels import Evaluations, evaluate_labels, mean_precisions
 from bootstrap_det.exceptions import DataError, ParameterError
+
+MAX_RESULTS_BYTES = 1 << 30
+"""Most bytes of a results file."""
 
 
 def evaluate_results(
@@ -85,28 +89,36 @@ def read_results(path: str | os.PathLike[str], dataset: Dataset) -> list[Detecti
         try:
             image_id, category = entry["image_id"], entry["category_id"]
             box, score = [float(v) for v in entry["bbox"]], float(entry["score"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise _wrong(file, index, f"lacks or garbles {error}") from None
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise _wrong(file, index, f"lacks or garbles {error!s:.80}") from None
         if not isinstance(image_id, int) or image_id not in rows:
-            raise _wrong(file, index, f"is of image_id {image_id!r}, which is not in the data set")
-        if len(box) != 4 or not all(map(math.isfinite, [*box, score])):
-            raise _wrong(file, index, f"has the bbox {box} and score {score}, not finite numbers")
+            what = f"is of image_id {shown(image_id)}, which is not in the data set"
+            raise _wrong(file, index, what)
+        if not _is_box(box) or not math.isfinite(score):
+            what = f"has the bbox {shown(box)} and score {score}, not a box and finite numbers"
+            raise _wrong(file, index, what)
         rows[image_id].append((box, score, _label(file, index, category, dataset)))
     return [_detections(entries, image_id) for image_id, entries in rows.items()]
+
+
+def _is_box(box: list[float]) -> bool:
+    """Return whether a box is x, y, width and height, all of its corners finite."""
+    return len(box) == 4 and all(map(math.isfinite, (*box, box[0] + box[2], box[1] + box[3])))
 
 
 def _label(file: Path, index: int, category: Any, dataset: Dataset) -> str:
     """Return the label of a category id: its position, from 1."""
     known = dataset.categories
     if not isinstance(category, int) or not 1 <= category <= (len(known) or category):
-        raise _wrong(file, index, f"has category_id {category!r}, which is none of the set's")
+        raise _wrong(file, index, f"has category_id {shown(category)}, which is none of the set's")
     return known[category - 1] if known else str(category)
 
 
 def _entries(path: Path) -> list[Any]:
+    content = read_bounded(path, MAX_RESULTS_BYTES, "COCO results")
     try:
-        entries = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        entries = json.loads(content)
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: cannot be read as JSON ({error}). Give COCO results.") from None
     if not isinstance(entries, list):
         raise DataError(f"{path}: is not a list of detections. Give COCO results.")

@@ -13,6 +13,9 @@ from bootstrap_det.exceptions import ParameterError
 
 Floats = NDArray[np.float64]
 
+MAX_NUMBER = 1e30
+"""Largest weight, leaf or bias, so that sums of products with features are finite."""
+
 
 @dataclass(frozen=True)
 class LinearRegressor:
@@ -128,10 +131,10 @@ def _freeze(owner: Any, **dtypes: Any) -> None:
     """Replace arrays of a frozen dataclass by read-only copies of these dtypes, all finite."""
     for name, dtype in dtypes.items():
         array = np.array(getattr(owner, name), dtype=dtype, order="C")
-        if not np.isfinite(array).all():
+        if not (np.abs(array) <= MAX_NUMBER).all():  # not a comparison that NaN would pass
             raise ParameterError(
-                f"The {name!r} of {type(owner).__name__} must be finite. Check the training "
-                "features for NaN or infinite values."
+                f"The {name!r} of {type(owner).__name__} must be finite, within +-{MAX_NUMBER:g}. "
+                "Check the training features for NaN or infinite values."
             )
         array.flags.writeable = False
         object.__setattr__(owner, name, array)

@@ -13,6 +13,7 @@ Detection", CVPR 2018. J. Cao et al., "Hierarchical Shot Detector", ICCV 2019.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -125,6 +126,16 @@ class Found:
     deviations: Floats | None = None
     moved: bool = False
 
+    @staticmethod
+    def concatenate(parts: Sequence[Found]) -> Found:
+        """Return the windows of all parts, in their order; each is as far as the others."""
+        columns = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("rows", "columns", "boxes", "scores", "deviations")
+            if getattr(parts[0], name) is not None
+        }
+        return Found(**columns, moved=parts[0].moved)
+
 
 @dataclass(frozen=True)
 class Level:
@@ -197,6 +208,12 @@ class Refinement:
         object.__setattr__(self, "stages", tuple(self.stages))
         if not self.stages:
             raise ParameterError("A Refinement needs at least one stage. Got none.")
+        counts = {stage.regressor.n_inputs for stage in self.stages}
+        if len(counts) > 1:  # compiled code does not look how long a row is
+            raise ParameterError(
+                "The stages of a Refinement need the same inputs, those of one window. Got "
+                f"{', '.join(map(str, sorted(counts)))}."
+            )
 
     @property
     def rescores(self) -> bool:
@@ -207,6 +224,11 @@ class Refinement:
     def n_inputs(self) -> int:
         """Length of a row of inputs, the four of the place included."""
         return self.stages[0].regressor.n_inputs
+
+    @property
+    def n_outputs(self) -> int:
+        """Numbers that all stages predict of a window, each from all of its inputs."""
+        return sum(stage.regressor.n_outputs for stage in self.stages)
 
     def refine(self, level: Level, found: Found) -> Found:
         """Return the windows after all stages: their boxes moved, their scores changed.

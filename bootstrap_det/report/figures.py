@@ -26,6 +26,7 @@ from bootstrap_det.report.peers import Curve
 COLORS = ("#3f86cf", "#d9772b", "#279a6b", "#c0579f", "#8a76d8", "#a8842f", "#4c97a8", "#cf5f5f")
 DASHES = ("solid", (0, (6, 2)), (0, (2, 2)), (0, (7, 2, 2, 2)), (0, (1, 1.5)))
 MAX_LINES = 8  # in one plot
+MAX_NAME = 48  # characters in a legend; a longer one would leave no room for the plot
 MAX_POINTS = 400  # of a line
 LEAST_RATE = 1e-2  # of a logarithmic axis of rates, unless the pictures are many
 _MISS_RATES = (1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
@@ -290,6 +291,7 @@ def _legend(axes: Axes, where: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
         for text in axes.legend(loc=where).get_texts():
             text.set_parse_math(False)  # names may hold dollar signs
+            text.set_text(_shortened(text.get_text()))
 
 
 def _look(index: int) -> dict[str, Any]:
@@ -329,3 +331,7 @@ def _values(rounds: Sequence[dict[str, Any]], name: str) -> list[float | None]:
 
 def _short(value: float | None) -> str:
     return "not measured" if value is None else f"{value:.3g}"
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 3]}..."

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bootstrap_det.data import Dataset, Picture
+from bootstrap_det.data.collect import read_bounded
 from bootstrap_det.detections import Detections
 from bootstrap_det.evaluation import (
     Matches,
@@ -28,6 +29,7 @@ from bootstrap_det.evaluation import (
     precision_recall,
     read_results,
 )
+from bootstrap_det.evaluation.results import MAX_RESULTS_BYTES
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.report.folder import Run, pooled
 from bootstrap_det.round_detections import TestSet
@@ -106,9 +108,10 @@ def read_peer(name: str, path: Path, run: Run) -> Peer:
     if run.test is None or not run.stages:
         raise DataError(f"{run.path}: has no test set that a peer could be measured on. Leave "
                         "--peer out, or train with a test set.")  # fmt: skip
+    text = read_bounded(path, MAX_RESULTS_BYTES, "COCO results or published points")
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: cannot be read as JSON ({error}). Give COCO results or published points."
         ) from None
@@ -148,7 +151,7 @@ def _published(name: str, path: Path, content: Any, matches: Matches) -> Peer:
         )
     rows = [_point(path, index, each, matches) for index, each in enumerate(points)]
     recall, precision, fppi = np.array(sorted(rows)).T
-    note = str(content.get("note") or "published points, not measured here")
+    note = str(content.get("note") or "published points, not measured here")[:300]
     return Peer(Curve(name, recall, precision, fppi, is_line=False), note)
 
 
@@ -157,7 +160,7 @@ def _point(path: Path, index: int, point: Any, matches: Matches) -> tuple[float,
     beside = [name for name in _BESIDE if isinstance(point, dict) and name in point]
     try:
         recall, value = float(point["recall"]), float(point[beside[0]])
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         recall = value = math.nan
     limit = 1.0 if beside == ["precision"] else math.inf
     if len(beside) != 1 or not (0 <= recall <= 1 and 0 <= value <= limit and value < math.inf):

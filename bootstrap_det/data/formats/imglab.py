@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from xml.etree import ElementTree
 
-from bootstrap_det.data.collect import Entry, flag_of, numbers_of, shown
+from bootstrap_det.data.collect import Entry, flag_of, named, numbers_of, shown
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.listing import ListReader, snapped
 from bootstrap_det.data.formats.safe_xml import read_xml, text_of, xml_bytes
@@ -71,7 +71,7 @@ class _Reader(ListReader):
         file_name = element.get("file", "")
         entry = self.open_picture(file_name)
         for index, box in enumerate(element.findall("box")):
-            with self.item(f"box {index} of {file_name!r}"):
+            with self.item(f"box {index} of {named(file_name)}"):
                 self._add_box(entry, box, label)
 
     def _add_box(self, entry: Entry, box: ElementTree.Element, label: str) -> None:

@@ -6,12 +6,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from bootstrap_det._validation import MAX_LABEL_LENGTH, is_label
 from bootstrap_det.data.collect import (
     BadItemError,
     Collector,
     Corners,
     Entry,
     locate_listed,
+    named,
     size_of_file,
 )
 from bootstrap_det.data.dataset import Dataset
@@ -49,7 +51,7 @@ class ListReader(Collector):
 
     def open_picture(self, file_name: str, size: tuple[int, int] | None = None) -> Entry:
         """Return a new entry for a picture that must not have been named before."""
-        said = f"names the picture {file_name!r}"
+        said = f"names the picture {named(file_name)}"
         path, name = self._located(file_name)
         self.claim(name, said)
         known = size or self._size(path, file_name)
@@ -71,7 +73,8 @@ class ListReader(Collector):
             if self.entries[name].path != path:
                 other = self.entries[name].path
                 raise BadItemError(
-                    f"names the picture {file_name!r}, but {other} is called {name!r}, too"
+                    f"names the picture {named(file_name)}, but {other} is called "
+                    f"{named(name)}, too"
                 )
         except BadItemError:
             self.dropped[file_name] = 0
@@ -106,7 +109,7 @@ class ListReader(Collector):
         return locate_listed(file_name, self.roots, self.bases)
 
     def _size(self, path: Path, file_name: str) -> tuple[int, int]:
-        return size_of_file(path, f"names the picture {file_name!r}, which gives no size")
+        return size_of_file(path, f"names the picture {named(file_name)}, which gives no size")
 
 
 def picture_roots(
@@ -136,7 +139,11 @@ def own_name(path: Path) -> str:
 def checked_label(label: str) -> str:
     """Return a label without outer blanks, or raise BadItemError when nothing is left."""
     label = label.strip()
-    if not label or "\0" in label:  # numpy would cut null characters off the end
+    if len(label) > MAX_LABEL_LENGTH:  # an array takes the room of the longest for each box
+        raise BadItemError(
+            f"has a label of {len(label):,} characters, more than {MAX_LABEL_LENGTH}"
+        )
+    if not is_label(label):
         raise BadItemError("has a box without a label")
     return label
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bootstrap_det.data.collect import BadItemError, Entry, numbers_of, read_text, shown
+from bootstrap_det.data.collect import BadItemError, Entry, named, numbers_of, read_text, shown
 from bootstrap_det.data.dataset import Dataset
 from bootstrap_det.data.formats.listing import ListReader, snapped
 from bootstrap_det.data.formats.writing import Plan, Written, exact, write_files
@@ -23,6 +23,7 @@ BACKGROUND = "bg.txt"
 """The file beside ``info.dat`` that lists pictures without objects."""
 
 _WHAT = "an annotation file of OpenCV"
+_MAX_NAME_WORDS = 64  # of a file name with blanks
 
 
 def read_opencv(
@@ -79,6 +80,11 @@ def _lines(path: Path) -> list[tuple[int, str]]:
     return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
+def _is_count(text: str, n_after: int) -> bool:
+    """Return whether a word is the number of objects whose coordinates are all that follows."""
+    return text.isascii() and text.isdigit() and len(text) < 10 and int(text) * 4 == n_after
+
+
 class _Reader(ListReader):
     """Reads one line after the other."""
 
@@ -86,27 +92,27 @@ class _Reader(ListReader):
         file_name, sides = self._split(line)
         entry = self.open_picture(file_name)
         for index in range(0, len(sides), 4):
-            with self.item(f"object {index // 4} of {file_name!r}"):
+            with self.item(f"object {index // 4} of {named(file_name)}"):
                 self._add_box(entry, sides[index : index + 4], label)
 
     def _split(self, line: str) -> tuple[str, list[str]]:
         """Return a line's picture, whose name may hold blanks, and its coordinates."""
-        readings = []
         words = list(re.finditer(r"\S+", line))
-        for index, word in enumerate(words[1:], start=1):
-            number = word.group()
-            if not (number.isascii() and number.isdigit() and len(number) < 10):
-                continue
-            if int(number) * 4 == len(words) - index - 1:
-                file_name = line[: word.start()].rstrip()
-                readings.append((file_name, [each.group() for each in words[index + 1 :]]))
+        # Each reading is the index of the word that says how many objects follow.
+        readings = [
+            index
+            for index, word in enumerate(words[1 : _MAX_NAME_WORDS + 1], start=1)
+            if _is_count(word.group(), len(words) - index - 1)
+        ]
         if not readings:
             raise BadItemError(
                 f"is {shown(line)}, which is not a picture, the number of its objects, and four "
                 "numbers for each"
             )
         # A name that ends in a number can be read in two ways; then the disk decides.
-        return next((reading for reading in readings if self._exists(reading[0])), readings[0])
+        names = {index: line[: words[index].start()].rstrip() for index in readings}
+        chosen = next((index for index in readings if self._exists(names[index])), readings[0])
+        return names[chosen], [each.group() for each in words[chosen + 1 :]]
 
     def _exists(self, file_name: str) -> bool:
         try:

@@ -11,6 +11,9 @@ from bootstrap_det.exceptions import DataError
 MAX_XML_BYTES = 256 << 20
 """Most bytes of one annotation file."""
 
+MAX_XML_TAGS = 2_500_000
+"""Most tags in it; an element with an attribute takes 350 bytes of memory."""
+
 _FORBIDDEN = ("<!DOCTYPE", "<!ENTITY")
 
 
@@ -46,6 +49,8 @@ def read_xml(path: Path, what: str) -> ElementTree.Element:
         text = content.decode("utf-16" if wide else "latin-1", errors="replace")
         if any(word in text for word in _FORBIDDEN):
             raise _DoctypeError
+        if text.count("<") > MAX_XML_TAGS:
+            raise DataError(f"{path}: has more than {MAX_XML_TAGS:,} tags. Split it.")
         return ElementTree.fromstring(content, ElementTree.XMLParser(target=_Builder()))
     except _DoctypeError:
         raise DataError(

@@ -18,7 +18,7 @@ from bootstrap_det.data.formats.listing import ListReader
 from bootstrap_det.data.formats.writing import Plan, Written, write_files
 from bootstrap_det.exceptions import DataError
 
-MAX_CSV_BYTES = 1 << 30
+MAX_CSV_BYTES = 1 << 28
 """Most bytes of a table."""
 
 _ALIASES = {

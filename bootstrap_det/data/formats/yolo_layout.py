@@ -10,12 +10,13 @@ from typing import Any
 
 import yaml
 
-from bootstrap_det.data.collect import read_text, shown
+from bootstrap_det._validation import MAX_LABEL_LENGTH, is_label
+from bootstrap_det.data.collect import named, read_text, shown
 from bootstrap_det.exceptions import DataError
 from bootstrap_det.images import list_images
 
-MAX_YAML_BYTES = 1 << 20
-"""Most bytes of a data.yaml."""
+MAX_YAML_BYTES = 96 << 10
+"""Most bytes of a data.yaml: a second to parse; a thousand classes take a third of it."""
 
 MAX_LIST_BYTES = 256 << 20
 """Most bytes of a list of pictures."""
@@ -213,8 +214,8 @@ def _inside(entry: str, base: Path, source: Path) -> Path:
         if os.path.exists(path) and not _leads_out(path, source.parent):
             return path
     raise DataError(
-        f"{source}: the pictures {entry!r} are not inside {base}. Correct data.yaml, or give the "
-        "folder of the pictures with `images_dir` (--images)."
+        f"{source}: the pictures {named(entry)} are not inside {base}. Correct data.yaml, or give "
+        "the folder of the pictures with `images_dir` (--images)."
     )
 
 
@@ -247,8 +248,11 @@ def _names_of(value: Any, source: Path) -> dict[int, str]:
         number = str(key).strip()
         if not (number.isascii() and number.isdigit() and len(number) < 10):
             raise DataError(f"{source}: the class number {shown(key)} is no int. Correct 'names'.")
-        if not isinstance(label, str) or not label.strip() or "\0" in label:
-            raise DataError(f"{source}: class {number} is called {shown(label)}. Give it a name.")
+        if not isinstance(label, str) or not is_label(label.strip()):
+            raise DataError(
+                f"{source}: class {number} is called {shown(label)}. Give it a name of at most "
+                f"{MAX_LABEL_LENGTH} characters."
+            )
         names[int(number)] = label.strip()
     if not isinstance(value, list | dict):
         raise DataError(f"{source}: 'names' is {shown(value)}. {_NO_NAMES}")
