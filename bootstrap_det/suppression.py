@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,12 +10,12 @@ from numpy.typing import NDArray
 
 from bootstrap_det import boxes as box_ops
 from bootstrap_det.detections import Candidates, Detections
-from bootstrap_det.exceptions import ParameterError
 from bootstrap_det.templates import Template
 
 SUPPRESSIONS = ("nms", "vote", "soft-nms", "fusion")
 MAX_WINDOWS = 100_000
-"""Most windows of one label of a picture that vote, are fused or lower each other's scores."""
+"""Most windows of one label of a picture that vote, are fused or lower each other's scores: the
+best, with a warning. The weakest of so many change nothing that anyone looks at."""
 
 MAX_COMPARISONS = 20_000_000_000
 """Most comparisons of non-maximum suppression: of all windows with those that it keeps."""
@@ -100,7 +101,8 @@ class Suppression:
     def _of_group(self, group: NDArray[np.intp], found: Candidates, min_score: float) -> _Found:
         """Return what is left of some candidates, by the kind of suppression."""
         if self.kind != "nms" and len(group) > MAX_WINDOWS:
-            raise _too_many(len(group), f"the {MAX_WINDOWS:,} that {self.kind!r} takes")
+            _warn_of_too_many(len(group), f"only the best {MAX_WINDOWS:,} have a say")
+            group = np.sort(group[np.argsort(-found.scores[group], kind="stable")[:MAX_WINDOWS]])
         boxes, scores = found.boxes[group], found.scores[group]
         scales = self._scales()[found.windows[group, 3]]
         if self.kind == "soft-nms":
@@ -130,17 +132,19 @@ class Suppression:
             boxes, scores, threshold=self.nms_threshold, kind=self.nms_kind, max_kept=room
         )
         if len(kept) == room:
-            raise _too_many(len(boxes), f"can be compared with {room:,} that are kept")
+            _warn_of_too_many(len(boxes), f"only the best {room:,} detections are listed")
         return kept
 
 
 _NOTHING: _Found = np.zeros((0, 4)), np.zeros(0), np.zeros(0, dtype=np.intp)
 
 
-def _too_many(number: int, what: str) -> ParameterError:
-    return ParameterError(
-        f"{number:,} windows of one picture score enough to be detections, more than {what}. "
-        "Raise the threshold."
+def _warn_of_too_many(number: int, what: str) -> None:
+    warnings.warn(
+        f"{number:,} windows of one label score enough to be detections in one picture: {what}. "
+        "Raise the threshold, or cut the picture into tiles.",
+        UserWarning,
+        stacklevel=2,
     )
 
 

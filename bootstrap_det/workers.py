@@ -77,8 +77,8 @@ def in_parallel(
     way = _Way(n_jobs, prefer, as_ready)
     while True:
         again = list(waiting.items())
-        results = _started(work, _noted(chain(again, source), waiting), way)
-        try:
+        try:  # to start is to send the work, maybe to a worker that is dying
+            results = _started(work, _noted(chain(again, source), waiting), way)
             with _stopping(results):
                 for number, result in results:
                     del waiting[number]

@@ -1,6 +1,7 @@
 """The model file: round trips, and hostile bytes that end in one kind of error."""
 
 import io
+import itertools
 import json
 import pickle
 import tracemalloc
@@ -232,17 +233,17 @@ def replaced(value, path, new):
 ODD_VALUES = [None, -1, 0, 1e308, "", "x", [], {}, [[1]], True, float("nan"), float("inf"), 10**18]
 
 
-def test_load_survives_odd_values_anywhere_in_the_header(model_bytes, scratch):
+def test_load_survives_odd_values_anywhere_in_the_header(model_bytes, scratch, rng):
     scratch.write_bytes(model_bytes)
     header, _ = read_arrays(scratch)
     members = members_of(model_bytes)
-    for path in all_paths(header):
-        for value in ODD_VALUES:
-            text = json.dumps(replaced(header, path, value)).encode()
-            stream = io.BytesIO()
-            npy.write_array(stream, np.frombuffer(text, np.uint8))
-            write_members(scratch, {**members, "header.npy": stream.getvalue()})
-            loads_or_refuses(scratch, Detector.load)
+    pairs = list(itertools.product(all_paths(header), ODD_VALUES))
+    for index in rng.permutation(len(pairs))[:500]:
+        text = json.dumps(replaced(header, *pairs[index])).encode()
+        stream = io.BytesIO()
+        npy.write_array(stream, np.frombuffer(text, np.uint8))
+        write_members(scratch, {**members, "header.npy": stream.getvalue()})
+        loads_or_refuses(scratch, Detector.load)
 
 
 @pytest.mark.parametrize("path", [("detector", "threshold"), ("templates", 0, "bias")])

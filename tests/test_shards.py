@@ -278,7 +278,7 @@ def test_pictures_are_bounded(tmp_path, monkeypatch):
     monkeypatch.setattr("bootstrap_det.data.shards.MAX_FILE_BYTES", len(PNG) - 1)
     path = write_tar(tmp_path / "a.tar", sample("a", BOX))
     with pytest.raises(DataError, match=r"has a picture of [\d,]+ bytes, of which [\d,]+ are all"):
-        read_shards(path)
+        read_annotations(path)
 
 
 def test_json_is_bounded(tmp_path, monkeypatch):
