@@ -1,8 +1,8 @@
 """Files inside uncompressed tar archives: where they lie, and the bytes of one of them.
 
-An archive is indexed by its headers alone, one of 512 bytes at a time; what lies between them is
-passed over. Nothing that a header states is believed beyond the file's own length, and names are
-names only: nothing is ever unpacked.
+The standard library reads the headers; what lies between them is passed over. Nothing that a
+header states is believed beyond the file's own length, and names are names only: nothing is ever
+unpacked.
 """
 
 from __future__ import annotations
@@ -14,41 +14,31 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, NamedTuple, Self
+from typing import IO, Any, Self
 
 from bootstrap_det.exceptions import DataError
 
-MAX_EXTENDED = 1 << 16
-"""Most bytes of a header that extends another, such as one with a long name."""
+MAX_EXTENDED = 1 << 14
+"""Most bytes that a member's header is extended by, such as by a long name.
 
-_BLOCK = 512
-_PLAIN = (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.CONTTYPE)
-_EXTENDED = (tarfile.XHDTYPE, tarfile.SOLARIS_XHDTYPE, tarfile.GNUTYPE_LONGNAME)
-_PASSED_OVER = (tarfile.XGLTYPE, tarfile.GNUTYPE_LONGLINK, tarfile.DIRTYPE)
+Versions of Python before 3.11.10 and 3.12.6 may need time and memory by the square of them.
+"""
+
+_BLOCK = tarfile.BLOCKSIZE
+_ALLOWED = MAX_EXTENDED + _BLOCK + 1  # with the header, and one byte that tarfile looks at
 _KINDS = {
     tarfile.LNKTYPE: "a hard link",
     tarfile.SYMTYPE: "a symbolic link",
     tarfile.CHRTYPE: "a device",
     tarfile.BLKTYPE: "a device",
     tarfile.FIFOTYPE: "a pipe",
-    tarfile.GNUTYPE_SPARSE: "a sparse file",
 }
-# They have no content, whatever length is stated.
-_BODILESS = {*_KINDS, tarfile.DIRTYPE} - {tarfile.GNUTYPE_SPARSE}
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"BZh": "bzip2",
     b"\xfd7zXZ\0": "xz",
     b"\x28\xb5\x2f\xfd": "zstandard",
 }
-
-
-class _Header(NamedTuple):
-    """What one block says: of which kind the member is, its name and length."""
-
-    kind: bytes
-    name: str
-    size: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +105,19 @@ class TarMember:
             stream.seek(self.offset - _BLOCK)
             if zlib.crc32(stream.read(_BLOCK)) != self.header:
                 raise self._replaced()
-            yield io.BufferedReader(_Part(stream, self.offset, self.n_bytes))
+            stream.seek(self.offset - _BLOCK)  # tarfile begins with a header
+            try:
+                yield self._content(stream)
+            except tarfile.ReadError:  # it was cut off meanwhile
+                raise self._replaced() from None
+
+    def _content(self, stream: IO[bytes]) -> IO[bytes]:
+        """Return the member as a stream, of an archive that stands before its header."""
+        info = tarfile.TarInfo(self.name)
+        info.size, info.offset_data = self.n_bytes, self.offset
+        content = tarfile.TarFile(fileobj=stream).extractfile(info)
+        assert content is not None  # plain files have some
+        return content
 
     def _replaced(self) -> DataError:
         return DataError(
@@ -158,8 +160,6 @@ class Archive:
         self.archive = os.fspath(path)
         self.stream = _open(path)
         self.stamp = _stamp(self.stream)
-        self.at = 0  # always grows, so that a walk ends
-        self.fields: dict[str, str] = {}  # what the next header is extended by
 
     def __enter__(self) -> Self:
         return self
@@ -181,93 +181,46 @@ class Archive:
         DataError
             When it cannot be read, is compressed, damaged or cut off, or is no tar archive.
         """
-        while (block := self._header()) is not None:
-            header = self._parsed(block)
-            if header.kind in _EXTENDED:
-                self._extend(header)
-            elif header.kind in _PASSED_OVER:
-                self._pass_over(header.size)
-                self.fields = {} if header.kind == tarfile.DIRTYPE else self.fields
-            else:
-                yield self._member(header, block)
+        _refuse_compressed(self.archive, self._read(_BLOCK, 0))
+        headers = _Headers(self)
+        for info in self._infos(headers):
+            if not info.isdir():
+                yield self._member(info, headers.last)
 
-    def _header(self) -> bytes | None:
-        """Return the next header, None at the end."""
-        block = self._read(_BLOCK, self.at)
-        if self.at == 0:
-            _refuse_compressed(self.archive, block)
-        # Cut off between two members, it would pass for whole, and a picture whose annotations
-        # come after the cut for one without objects. So zeros at the end are asked for.
-        if len(block) < _BLOCK:
-            raise self._damaged("it ends without the zeros that an archive ends with")
-        if not any(block):
-            return None
-        self.at += _BLOCK
-        return block
-
-    def _parsed(self, block: bytes) -> _Header:
+    def _infos(self, headers: _Headers) -> Iterator[tarfile.TarInfo]:
+        """Yield what the headers say; the last one read is in ``headers``."""
         try:
-            header = _parsed(block)
-        except ValueError:
-            raise self._damaged(f"byte {self.at - _BLOCK} is no header") from None
-        if header.size < 0:
-            raise self._damaged(f"byte {self.at - _BLOCK} states a length of {header.size}")
-        return header
+            # Any, since not all that it has is in its types.
+            tar: Any = tarfile.TarFile(fileobj=headers, encoding="utf-8", errors="replace")
+            # Of a first one that is damaged, next() may go on to what is behind it.
+            info = tar.next() if tar.firstmember else None
+            while info is not None:
+                if "size" in tar.pax_headers:  # tarfile takes it for the length, not for the end
+                    raise self._damaged("a length is stated for all members at once")
+                yield info
+                headers.left = _ALLOWED
+                # Else the one list grows, and each member has a copy of the other.
+                tar.members, tar.pax_headers = [], {}
+                info = tar.next()
+        except DataError:
+            raise
+        except (tarfile.TarError, ValueError, LookupError, RecursionError):
+            raise headers.no_header() from None
+        if any(headers.last):  # next() ends without a word at a damaged header, too
+            raise headers.no_header()
 
-    def _extend(self, header: _Header) -> None:
-        """Note what a header says of the one after it."""
-        if header.size > MAX_EXTENDED:
-            raise self._damaged(
-                f"byte {self.at - _BLOCK} extends a header by {header.size:,} bytes, of which "
-                f"{MAX_EXTENDED:,} are allowed"
-            )
-        content = self._read(header.size, self.at)
-        self._pass_over(header.size)
-        if header.kind == tarfile.GNUTYPE_LONGNAME:
-            self.fields["path"] = content.rstrip(b"\0").decode("utf-8", "replace")
-            return
-        try:
-            self.fields.update(_records(content))
-        except ValueError:
-            raise self._damaged("an extended header is malformed") from None
-
-    def _member(self, header: _Header, block: bytes) -> TarMember | OddMember:
-        fields, self.fields = self.fields, {}
-        name, kind = fields.get("path", header.name), header.kind
-        if kind == tarfile.GNUTYPE_SPARSE:
-            self._pass_over_maps(block)
-        if any(key.startswith("GNU.sparse.") for key in fields):  # the same, in a newer way
-            kind = tarfile.GNUTYPE_SPARSE
-        size, offset = self._size(fields, header), self.at
-        self._pass_over(size)
-        if kind not in _PLAIN:
-            return OddMember(name, _KINDS.get(kind, f"of the unknown type {kind!r}"))
-        return TarMember(self.archive, name, offset, size, zlib.crc32(block), self.stamp)
-
-    def _size(self, fields: dict[str, str], header: _Header) -> int:
-        """Return a member's length; a file beyond 8 GiB has it in an extended header."""
-        stated = fields.get("size")
-        if stated is None or header.kind in _BODILESS:
-            return header.size
-        if not (stated.isascii() and stated.isdigit() and len(stated) < 20):
-            raise self._damaged(f"a header states the length {stated!r:.40}")
-        return int(stated)
-
-    def _pass_over(self, n_bytes: int) -> None:
-        """Move on to the header behind some content, which must be inside the file."""
-        if self.at + n_bytes > self.stamp[0]:
-            raise self._damaged(f"a member of {n_bytes:,} bytes ends behind the file's end")
-        self.at += -(-n_bytes // _BLOCK) * _BLOCK
-
-    def _pass_over_maps(self, block: bytes) -> None:
-        """Move on behind the maps that GNU's sparse files have between header and content."""
-        more = block[482]
-        while more:
-            following = self._read(_BLOCK, self.at)
-            if len(following) < _BLOCK:
-                raise self._damaged("it ends inside the map of a sparse file")
-            self.at += _BLOCK
-            more = following[504]
+    def _member(self, info: tarfile.TarInfo, header: bytes) -> TarMember | OddMember:
+        # Whatever its records are, none of a sparse file's lengths is that of its content.
+        if info.issparse() or any(key.startswith("GNU.sparse.") for key in info.pax_headers):
+            return OddMember(info.name, "a sparse file")
+        if not info.isreg():
+            return OddMember(info.name, _KINDS.get(info.type, f"of the unknown type {info.type!r}"))
+        size, start = info.size, info.offset_data
+        if size < 0:
+            raise self._damaged(f"byte {start - _BLOCK} states a length of {size}")
+        if start + size > self.stamp[0]:
+            raise self._damaged(f"a member of {size:,} bytes ends behind the file's end")
+        return TarMember(self.archive, info.name, start, size, zlib.crc32(header), self.stamp)
 
     def _read(self, n_bytes: int, start: int) -> bytes:
         try:
@@ -282,34 +235,47 @@ class Archive:
         )
 
 
-class _Part(io.RawIOBase):
-    """Part of a stream as a stream of its own."""
+class _Headers(io.RawIOBase):
+    """An archive as :mod:`tarfile` may see it: bit by bit, and never backwards, so that it ends.
 
-    def __init__(self, stream: io.FileIO, start: int, length: int) -> None:
-        self.stream, self.start, self.length, self.at = stream, start, length, 0
+    Attributes
+    ----------
+    last : bytes
+        What was read last, the header of a plain file when :mod:`tarfile` has just found it.
+    left : int
+        How many bytes more may be read before the next member.
+    """
 
-    def readable(self) -> bool:
-        return True
+    def __init__(self, archive: Archive) -> None:
+        self.archive, self.at, self.last, self.left = archive, 0, b"", _ALLOWED
 
-    def seekable(self) -> bool:
-        return True
+    def no_header(self) -> DataError:
+        return self.archive._damaged(f"byte {self.at - len(self.last)} is no header")
 
     def tell(self) -> int:
         return self.at
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
-        base = {os.SEEK_SET: 0, os.SEEK_CUR: self.at, os.SEEK_END: self.length}[whence]
-        if base + offset < 0:
-            raise ValueError("negative position")
-        self.at = base + offset
-        return self.at
+        # Lengths below zero lead back, and not every version of Python refuses them.
+        if not self.at <= offset < self.archive.stamp[0]:
+            raise self.archive._damaged("a member ends behind the file's end, or before it begins")
+        self.at = offset
+        return offset
 
-    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
-        self.stream.seek(self.start + self.at)
-        content = self.stream.read(max(min(len(buffer), self.length - self.at), 0))
-        buffer[: len(content)] = content
-        self.at += len(content)
-        return len(content)
+    def read(self, size: int = -1, /) -> bytes:
+        if not 0 <= size <= self.left:
+            raise self.archive._damaged(
+                f"before byte {self.at}, a header is extended by {size:,} bytes, of which a "
+                f"member may have {MAX_EXTENDED:,} in all"
+            )
+        self.last = self.archive._read(size, self.at)
+        # Cut off between two members, it would pass for whole, and a picture whose annotations
+        # come after the cut for one without objects. So zeros at the end are asked for.
+        if len(self.last) < size:
+            raise self.archive._damaged("it ends without the zeros that an archive ends with")
+        self.at += size
+        self.left -= size
+        return self.last
 
 
 def _open(archive: str | os.PathLike[str]) -> io.FileIO:
@@ -342,50 +308,3 @@ def _refuse_compressed(archive: str, block: bytes) -> None:
                 f"{archive}: is compressed ({kind}), and single pictures cannot be read out of it. "
                 "Decompress it into a .tar; pictures are compressed already."
             )
-
-
-def _parsed(block: bytes) -> _Header:
-    """Return what a header says; ValueError where it is none.
-
-    The standard library's ``TarInfo.frombuf`` reads a dozen more fields, in ten times the time.
-    """
-    checksum = block[148:156]
-    if _number(checksum) != sum(block) - sum(checksum) + 8 * ord(" "):
-        raise ValueError("checksum")
-    kind, name = block[156:157], _text(block[:100])
-    if block[257:263] == b"ustar\0" and block[345]:  # GNU's own kind has other things there
-        name = f"{_text(block[345:500])}/{name}"
-    if kind == tarfile.AREGTYPE and name.endswith("/"):  # before there was a kind for folders
-        kind = tarfile.DIRTYPE
-    return _Header(kind, name, 0 if kind in _BODILESS else _number(block[124:136]))
-
-
-def _text(field: bytes) -> str:
-    return field.partition(b"\0")[0].decode("utf-8", "replace")
-
-
-def _number(field: bytes) -> int:
-    """Return a number in octal digits, or in GNU's binary where these do not suffice."""
-    if field[0] == 0x80:
-        return int.from_bytes(field[1:], "big")
-    if field[0] == 0xFF:
-        return int.from_bytes(field, "big", signed=True)
-    digits = field.partition(b"\0")[0].strip()
-    if digits and not digits.isdigit():  # int() takes signs and underscores, too
-        raise ValueError("digits")
-    return int(digits or b"0", 8)
-
-
-def _records(content: bytes) -> dict[str, str]:
-    """Return the records of a PAX header, ``LENGTH KEY=VALUE`` and a newline each."""
-    fields = {}
-    while content.strip(b"\0"):
-        length, _, _ = content.partition(b" ")
-        if len(length) > 5 or not length.isdigit() or not 4 < int(length) <= len(content):
-            raise ValueError
-        record, content = content[: int(length)], content[int(length) :]
-        key, equals, value = record[len(length) + 1 : -1].partition(b"=")
-        if not equals or record[-1:] != b"\n":
-            raise ValueError
-        fields[key.decode("utf-8", "replace")] = value.decode("utf-8", "replace")
-    return fields
