@@ -70,7 +70,8 @@ def in_parallel(
     BootstrapDetError
         Of an item, when it is its turn; so it is the same one, whoever works.
     WorkerError
-        When workers died three times in a row without finishing an item, or a cluster has none.
+        When workers died three times in a row without finishing an item, or a cluster has none
+        or does not answer any more.
     """
     waiting: dict[int, tuple[Any, ...]] = {}
     source, n_deaths = enumerate(items), 0
@@ -95,8 +96,13 @@ def in_parallel(
                     "for want of memory. Give them more, or work on fewer pictures at a time "
                     "with --jobs."
                 ) from None
-        except TimeoutError as error:
-            raise WorkerError(f"{error} Start workers, or choose another --backend.") from None
+        except OSError as error:
+            if not _is(get_active_backend(prefer=prefer)[0], "DaskDistributed"):
+                raise
+            raise WorkerError(
+                f"The cluster does not answer ({str(error).rstrip('.')}). Start its scheduler and "
+                "its workers, or choose another --backend."
+            ) from None
 
 
 @contextmanager
@@ -199,7 +205,10 @@ def _started(
     if _is(backend, "DaskDistributed"):
         # Sent by itself, the work is on every machine before the first item, and does not go with
         # one of them.
-        with parallel_config(backend="dask", client=backend.client, scatter=[work]):
+        with parallel_config(
+            backend="dask", client=backend.client, scatter=[work],
+            wait_for_workers_timeout=backend.wait_for_workers_timeout, **backend.submit_kwargs,
+        ):  # fmt: skip
             parallel = way.parallel()
     else:
         parallel = way.parallel()

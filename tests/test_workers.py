@@ -145,6 +145,17 @@ def test_a_cluster_that_does_not_answer(monkeypatch):
         on_workers("dask", scheduler="nowhere").__enter__()
 
 
+def test_a_cluster_without_workers_is_a_sentence():
+    distributed = pytest.importorskip("distributed", reason="no Dask here")
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address=None) as empty,
+        on_workers("dask", scheduler=empty.scheduler_address),
+        parallel_config(backend="dask", wait_for_workers_timeout=1),
+        pytest.raises(WorkerError, match=r"The cluster does not answer .* Start its scheduler"),
+    ):
+        list(in_parallel(cube, zip(range(3))))
+
+
 def test_a_scheduler_needs_a_cluster():
     said = r"--scheduler is for --backend dask or ray\. Got threads"
     with pytest.raises(ParameterError, match=said):
