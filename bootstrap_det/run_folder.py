@@ -91,11 +91,14 @@ class RunFolder:
         """Return the path of a view's last mining pass, as far as it went."""
         return self.path / _CHECKPOINT / f"view_{view}_pass.npz"
 
-    def file(self, *parts: str | Path) -> Path:
-        """Return the path of a file to write, its folders made."""
+    def file(self, *parts: str) -> Path:
+        """Return the path of a file of the folder to write, its folders made."""
+        return self.writable(self.path.joinpath(*parts))
+
+    def writable(self, target: Path) -> Path:
+        """Return a path of the folder once its own folder is made."""
         if self._stale:
             self._remove_earlier_run()
-        target = self.path.joinpath(*parts)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:

@@ -165,7 +165,7 @@ class _Writer(Callback):
     def _keep_start(self) -> None:
         """Write what was started before anything else, for a resume to be compared with."""
         if self._files is not None:
-            save_start(self.folder.file(self.folder.start), self.fingerprint, self._files)
+            save_start(self.folder.writable(self.folder.start), self.fingerprint, self._files)
             self._files = None
 
     def earlier_states(self, callbacks: Sequence[Callback]) -> list[TrainingState]:
@@ -205,7 +205,7 @@ class _Writer(Callback):
     def on_pictures_mined(self, recipe: Recipe, begun: Begun) -> None:
         self._keep_start()
         path = self.folder.checkpoint_of_pass(recipe.view)
-        save_pass(self.folder.file(path), begun, self.fingerprint)
+        save_pass(self.folder.writable(path), begun, self.fingerprint)
 
     def on_round_end(self, record: RoundRecord, state: TrainingState) -> None:
         self._keep_start()
@@ -222,7 +222,7 @@ class _Writer(Callback):
         assert state.whole is not None  # a round has ended
         state.whole.save(self.folder.file("model.bdet"))
         # Last, so that whatever a resume finds was finished.
-        checkpoint = self.folder.file(self.folder.checkpoint(record.view))
+        checkpoint = self.folder.writable(self.folder.checkpoint(record.view))
         save_checkpoint(checkpoint, state, self.fingerprint)
 
     def keep_detections(self, name: str, round_index: int | None, view: int = 0) -> None:

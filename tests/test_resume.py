@@ -122,6 +122,14 @@ def test_a_killed_process_is_resumed_and_says_where(data, undisturbed, tmp_path)
     assert (out / "model.bdet").read_bytes() == undisturbed
 
 
+def test_a_folder_that_is_named_from_here(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    short = train_arguments(data, "run", "--rounds", "0")
+    assert invoke(*short).exit_code == 0
+    assert (tmp_path / "run/checkpoint/view_0.npz").is_file()
+    assert invoke(*short, "--resume").exit_code == 0
+
+
 def test_a_run_that_was_killed_before_it_wrote_anything_begins_anew(data, undisturbed, tmp_path):
     result = invoke(*train_arguments(data, tmp_path / "run", "--resume"))
     assert result.exit_code == 0
