@@ -50,7 +50,8 @@ class RunDisplay(Callback):
         if state is None or not (state.records or state.begun):
             where = "the beginning"
         elif state.begun is not None and state.begun.round == len(state.records):
-            where = f"picture {state.begun.n_done + 1:,} of round {state.begun.round}"
+            mined = f"{state.begun.n_done:,} pictures"
+            where = f"round {state.begun.round}, {mined} of which were mined already"
         else:
             where = f"round {len(state.records)}"
         self.console.print(f"resumed: going on with {where}", highlight=False)

@@ -153,7 +153,7 @@ def test_ctrl_c_is_a_sentence_and_the_run_goes_on(data, undisturbed, tmp_path, m
     )
     monkeypatch.undo()
     again = invoke(*train_arguments(data, out, "--resume"))
-    assert "going on with picture 4 of round 1" in again.stderr
+    assert "going on with round 1, 3 pictures of which were mined already" in again.stderr
     assert (out / "model.bdet").read_bytes() == undisturbed
 
 
