@@ -13,11 +13,11 @@ from bootstrap_det.detections import Candidates, Detections
 from bootstrap_det.templates import Template
 
 SUPPRESSIONS = ("nms", "vote", "soft-nms", "fusion")
-MAX_WINDOWS = 100_000
+MAX_WINDOWS = 50_000
 """Most windows of one label of a picture that vote, are fused or lower each other's scores: the
 best, with a warning. The weakest of so many change nothing that anyone looks at."""
 
-MAX_COMPARISONS = 20_000_000_000
+MAX_COMPARISONS = 10_000_000_000
 """Most comparisons of non-maximum suppression: of all windows with those that it keeps."""
 
 # Boxes, scores, and which of the candidates each came from.
