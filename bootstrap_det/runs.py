@@ -257,8 +257,8 @@ def _run(
     """Train in a folder, from its beginning or from where an earlier run was."""
     writer = _Writer(folder, job)
     states: list[TrainingState] = []
+    folder.remove_leftovers()
     if job.resume and folder.begun:
-        folder.remove_leftovers()
         states = writer.earlier_states(callbacks)
         notify(callbacks, "on_resume", states)
     scans = writer.scans
