@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
+from threading import get_ident
 from typing import Any, TypeVar, cast
 
 from joblib import Parallel, delayed, parallel_config
@@ -156,17 +157,17 @@ def in_order(
     before the next but one item is taken. However it ends, no thread goes on working.
     """
     pending: deque[Future[_Result]] = deque()
-    with ThreadPoolExecutor(n_threads) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(work, item))
-                while pending and (len(pending) >= n_threads + ahead or pending[0].done()):
-                    yield pending.popleft().result()
-            while pending:
+    pool, caller = ThreadPoolExecutor(n_threads), get_ident()
+    try:
+        for item in items:
+            pending.append(pool.submit(work, item))
+            while pending and (len(pending) >= n_threads + ahead or pending[0].done()):
                 yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()
+        while pending:
+            yield pending.popleft().result()
+    finally:
+        # Where nobody closed it, it may be one of the threads that collects it as garbage.
+        pool.shutdown(wait=get_ident() == caller, cancel_futures=True)
 
 
 @dataclass(frozen=True)

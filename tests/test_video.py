@@ -243,6 +243,25 @@ def test_work_that_fails_fails_in_its_turn():
         next(results)
 
 
+def test_results_that_a_thread_of_their_own_drops_are_no_trouble():
+    held, started, go, gone = [], *(threading.Event() for _ in range(3))
+
+    def work(x):
+        if x == 0:
+            started.wait()  # so that 1 is on its way when 0 is there
+        if x == 1:
+            started.set()
+            go.wait()
+            held.clear()
+            gone.set()
+        return x
+
+    held.append(in_order(work, range(50), 2))
+    assert next(held[0]) == 0
+    go.set()
+    assert gone.wait(10)
+
+
 def test_a_video_that_breaks_off_is_said(toy, tmp_path, clip):
     whole = clip.read_bytes()
     cut = tmp_path / "cut.avi"
