@@ -100,9 +100,10 @@ def in_parallel(
         except OSError as error:
             if not _is(get_active_backend(prefer=prefer)[0], "DaskDistributed"):
                 raise
+            why = " ".join(str(error).split()).partition(". ")[0].rstrip(".")
             raise WorkerError(
-                f"The cluster does not answer ({str(error).rstrip('.')}). Start its scheduler and "
-                "its workers, or choose another --backend."
+                f"The cluster does not answer ({why}). Start its scheduler and its workers, or "
+                "choose another --backend."
             ) from None
 
 
@@ -204,12 +205,14 @@ def _started(
     if not backend.supports_return_generator:
         return _in_parts(work, items, way)
     if _is(backend, "DaskDistributed"):
-        # Sent by itself, the work is on every machine before the first item, and does not go with
-        # one of them.
         with parallel_config(
-            backend="dask", client=backend.client, scatter=[work],
+            backend="dask", client=backend.client,
             wait_for_workers_timeout=backend.wait_for_workers_timeout, **backend.submit_kwargs,
         ):  # fmt: skip
+            own, _ = get_active_backend()
+            # Sent once, as what a task returns: machines hand it on to each other, and what is
+            # lost with one of them is made again. To scatter it to all may wait for one that died.
+            own.data_futures = {id(work): backend.client.submit(_itself, work, pure=False)}
             parallel = way.parallel()
     else:
         parallel = way.parallel()
@@ -258,6 +261,10 @@ def _in_parts(
     while part := list(islice(items, _ITEMS_AT_A_TIME)):
         calls = (delayed(_called)(work, number, item) for number, item in part)
         yield from Parallel(n_jobs=way.n_jobs, prefer=way.prefer)(calls)
+
+
+def _itself(work: _Item) -> _Item:
+    return work
 
 
 def _called(
