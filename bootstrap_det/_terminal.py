@@ -22,8 +22,11 @@ _STEERING = re.compile(
 
 
 def printable(text: str) -> str:
-    r"""Return a text with whatever steers a terminal written as an escape, such as ``\x1b``."""
-    return _STEERING.sub(lambda found: ascii(found.group())[1:-1], text)
+    r"""Return a text with whatever steers a terminal written as an escape, such as ``\u001b``.
+
+    That is JSON's own way to write it, so JSON stays JSON.
+    """
+    return _STEERING.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def echo(text: object = "", *, err: bool = False) -> None:

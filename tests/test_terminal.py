@@ -23,8 +23,8 @@ HOSTILE = f"a{ESCAPE}[/red][bold]:smile:"
     ("text", "shown"),
     [
         ("ordinary text\n\twith ä", "ordinary text\n\twith ä"),
-        ("\x1b[31m", r"\x1b[31m"),
-        ("a\rb\x07\x7f\x9b", r"a\rb\x07\x7f\x9b"),
+        ("\x1b[31m", r"\u001b[31m"),
+        ("a\rb\x07\x7f\x9b", r"a\u000db\u0007\u007f\u009b"),
         ("gpj\u202eexe", r"gpj\u202eexe"),
         ("file\udcff", r"file\udcff"),
     ],
@@ -33,12 +33,17 @@ def test_what_steers_a_terminal_is_escaped(text, shown):
     assert printable(text) == shown
 
 
+def test_json_stays_json():
+    facts = {"a\x7f\x1b\u202e": "\r\x9b"}
+    assert json.loads(printable(json.dumps(facts))) == facts
+
+
 def test_echo_escapes(capsys):
     _terminal.echo(HOSTILE)
     _terminal.echo(HOSTILE, err=True)
     for stream in capsys.readouterr():
         assert "\x1b" not in stream
-        assert "\\x1b]0;evil" in stream
+        assert "\\u001b]0;evil" in stream
 
 
 def test_a_console_prints_texts_as_they_are():
