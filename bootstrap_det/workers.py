@@ -211,7 +211,7 @@ def _started(
         ):  # fmt: skip
             own, _ = get_active_backend()
             # Sent once, as what a task returns: machines hand it on to each other, and what is
-            # lost with one of them is made again. To scatter it to all may wait for one that died.
+            # lost with one of them is made again. Scattering fails where a machine is dying.
             own.data_futures = {id(work): backend.client.submit(_itself, work, pure=False)}
             parallel = way.parallel()
     else:
